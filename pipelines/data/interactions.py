@@ -1,0 +1,163 @@
+"""Who read what, as models see it: vocabularies, histories and sparse matrices."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import sparse
+
+Id = int | str
+
+
+class Vocabulary:
+    """
+    Translates between ids and dense positions, ids in ascending order.
+
+    Ids are all int64 or all text; order is numeric or by code point, so that the same ids always
+    get the same positions whatever order they were read in.
+    """
+
+    def __init__(self, ids: npt.NDArray[np.int64] | Sequence[str]) -> None:
+        unique = pd.Index(ids).unique().sort_values()
+        self._index = unique.astype("int64" if pd.api.types.is_integer_dtype(unique) else "str")
+
+    @classmethod
+    def of(cls, column: "pd.Series[int] | pd.Series[str]") -> "Vocabulary":
+        """The vocabulary of all ids in a column."""
+        return cls(column.to_numpy())
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._index
+
+    def __iter__(self) -> Iterator[Id]:
+        return iter(self.ids(np.arange(len(self), dtype=np.int32)))
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether ids are integers rather than text."""
+        return self._index.dtype == np.int64
+
+    def nums(self, ids: Sequence[Id] | npt.NDArray[np.generic]) -> npt.NDArray[np.int32]:
+        """Positions of `ids`; -1 for one that is unknown."""
+        return self._index.get_indexer(pd.Index(ids)).astype(np.int32)
+
+    def ids(self, nums: npt.NDArray[np.int32]) -> list[Id]:
+        """Ids at `nums`, as plain int or str."""
+        return list(self._index.take(nums).tolist())
+
+    def parse(self, text: str) -> Id | None:
+        """The id that `text` writes, or None where no known id is written so."""
+        key: Id
+        if self.is_integer:
+            if not text.lstrip("-").isdecimal() or str(int(text)) != text:
+                return None
+            key = int(text)
+        else:
+            key = text
+        return key if key in self._index else None
+
+    @property
+    def array(self) -> npt.NDArray[np.generic]:
+        """All ids in order: int64, or object holding str."""
+        return self._index.to_numpy()
+
+
+@dataclass(frozen=True)
+class History:
+    """
+    What one reader has met, in the order of reading where it is known.
+
+    `weights` is how much each book speaks for the reader's taste: positive is liked, zero is met
+    without being liked. A met book is never recommended again.
+    """
+
+    book_nums: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, book_nums: Sequence[int]) -> "History":
+        """A history of liked books."""
+        return cls(np.asarray(book_nums, np.int32), np.ones(len(book_nums), np.float32))
+
+    @cached_property
+    def liked(self) -> "History":
+        """The books that speak for the reader's taste, in ascending book_num."""
+        nums = self.book_nums[self.weights > 0]
+        order = np.argsort(nums, kind="stable")
+        return History(nums[order], self.weights[self.weights > 0][order])
+
+    def __len__(self) -> int:
+        return len(self.book_nums)
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """
+    All histories as one CSR matrix, readers x books, float32 weights with explicit zeros.
+
+    Column indices of a row stand in the order of reading, so the matrix is not index-sorted.
+    """
+
+    matrix: sparse.csr_array
+
+    @property
+    def n_readers(self) -> int:
+        return int(self.matrix.shape[0])
+
+    @property
+    def n_books(self) -> int:
+        return int(self.matrix.shape[1])
+
+    def history(self, user_num: int) -> History:
+        """The history of one reader; views, not copies."""
+        start, stop = self.matrix.indptr[user_num], self.matrix.indptr[user_num + 1]
+        return History(self.matrix.indices[start:stop], self.matrix.data[start:stop])
+
+    def histories(self, user_nums: Sequence[int] | npt.NDArray[np.integer]) -> list[History]:
+        """The histories of several readers."""
+        return [self.history(int(u)) for u in user_nums]
+
+    @cached_property
+    def liked(self) -> sparse.csr_array:
+        """Only positive weights, indices sorted: what models count."""
+        matrix = self.matrix.copy()
+        matrix.eliminate_zeros()
+        matrix.sort_indices()
+        return matrix
+
+    @classmethod
+    def build(
+        cls,
+        user_nums: npt.NDArray[np.integer],
+        book_nums: npt.NDArray[np.integer],
+        weights: npt.NDArray[np.float32],
+        shape: tuple[int, int],
+    ) -> "Interactions":
+        """From parallel arrays without duplicate pairs, in the order of reading per reader."""
+        order = np.argsort(user_nums, kind="stable")
+        counts = np.bincount(user_nums, minlength=shape[0])
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        matrix = sparse.csr_array(
+            (weights[order].astype(np.float32), book_nums[order].astype(np.int32), indptr),
+            shape=shape,
+        )
+        return cls(matrix)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """
+    What a model may learn from.
+
+    `books` has one row a book in vocabulary order: title (str), authors and genres (lists of
+    str), series and description (str or None), year (Int32).
+    """
+
+    interactions: Interactions
+    books: pd.DataFrame

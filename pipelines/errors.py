@@ -1,0 +1,88 @@
+"""
+Every error this project raises on purpose.
+
+BookrecError
+├── ConfigurationError          a setting is missing, malformed or contradicts another
+├── DataError
+│   ├── SourceError             a file cannot be read as what it was said to be
+│   └── DataQualityError        a critical expectation failed: the batch must not be trained on
+├── ModelError
+│   ├── NotFittedError          asked for recommendations before `fit`
+│   └── ArtifactError           a model folder is missing, of another format, or fails its checksum
+├── RegistryError               the model registry is unreachable or lacks what was asked for
+├── StorageError                a run folder, the database or an embedded server is unusable
+├── CacheUnavailableError       Redis did not answer; never fatal
+├── ServiceUnavailableError     the serving process did not answer
+└── StageFailedError            a stage failed; carries its name and the cause
+"""
+
+from collections.abc import Sequence
+
+
+class BookrecError(Exception):
+    """Root of the tree: catch it to catch all that this project raises on purpose."""
+
+
+class ConfigurationError(BookrecError):
+    """A setting is missing, malformed or contradicts another."""
+
+
+class DataError(BookrecError):
+    """The input cannot be used as it is."""
+
+
+class SourceError(DataError):
+    """A file cannot be read as what it was said to be."""
+
+
+class DataQualityError(DataError):
+    """A critical expectation failed, so the batch must not be trained on."""
+
+    def __init__(self, suite: str, failed: Sequence[str], report: str) -> None:
+        self.suite = suite
+        self.failed = tuple(failed)
+        self.report = report
+        super().__init__(
+            f"{suite}: {len(self.failed)} critical expectation(s) failed: "
+            f"{'; '.join(self.failed)} (report: {report})"
+        )
+
+
+class ModelError(BookrecError):
+    """A model cannot do what was asked of it."""
+
+
+class NotFittedError(ModelError):
+    """Asked for recommendations before `fit`."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(f"{model} is not fitted yet: call fit() or load() first")
+
+
+class ArtifactError(ModelError):
+    """A model folder is missing, of another format, or fails its checksum."""
+
+
+class RegistryError(BookrecError):
+    """The model registry is unreachable or lacks what was asked for."""
+
+
+class StorageError(BookrecError):
+    """A run folder, the database or an embedded server is unusable."""
+
+
+class CacheUnavailableError(BookrecError):
+    """Redis did not answer; the caller computes instead."""
+
+
+class ServiceUnavailableError(BookrecError):
+    """The serving process did not answer."""
+
+
+class StageFailedError(BookrecError):
+    """A stage failed; `__cause__` says why."""
+
+    def __init__(self, stage: str, cause: BaseException) -> None:
+        self.stage = stage
+        super().__init__(f"stage {stage} failed: {type(cause).__name__}: {cause}")

@@ -1,0 +1,116 @@
+"""
+The contract every model keeps.
+
+Models speak of books by `book_num`, the dense position in the training vocabulary; only
+`Vocabulary` translates. A reader is their history: nothing is stored per reader, so a reader
+unknown at training time needs no special path, and the same history gives the same list anywhere.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol, Self, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.data.interactions import History, TrainingData
+
+Scores = npt.NDArray[np.float32]
+"""Shape (n_books,); -inf where the model has nothing to say about a book."""
+
+
+class ModelConfig(BaseModel):
+    """Hyperparameters of one model: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class RankedBooks:
+    """Best first; scores never ascend; ties stand in ascending book_num."""
+
+    book_nums: npt.NDArray[np.int32]
+    scores: Scores
+
+    def __len__(self) -> int:
+        return len(self.book_nums)
+
+
+class Recommender(ABC):
+    """
+    A model that ranks books for a history.
+
+    The constructor only stores its config. Learnt attributes end in an underscore, and a second
+    `fit` forgets the first.
+    """
+
+    name: ClassVar[str]
+    config: ModelConfig
+
+    @abstractmethod
+    def fit(self, data: TrainingData, *, rng: np.random.Generator) -> Self:
+        """Learn from `data`; all randomness comes from `rng`."""
+
+    @abstractmethod
+    def score(self, history: History) -> Scores:
+        """
+        Score every book of the vocabulary for one history.
+
+        Returns a fresh array that the caller may change. The result depends on this history
+        alone, never on what else is asked in the same batch.
+        """
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the fitted model into `folder`, which must not exist yet."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path) -> Self:
+        """
+        Open a saved model; large arrays are memory-mapped and read-only.
+
+        Raises:
+            ArtifactError: missing, of another format, or failing its checksum.
+        """
+
+    def recommend(
+        self, histories: Sequence[History], n: int, *, exclude_seen: bool = True
+    ) -> list[RankedBooks]:
+        """Rank at most `n` books for each history; a list is shorter where less is known."""
+        return [rank(self.score(h), n, h.book_nums if exclude_seen else None) for h in histories]
+
+
+@runtime_checkable
+class FindsSimilarBooks(Protocol):
+    """Models that also know which books stand near a book."""
+
+    def similarity(self, book_num: int) -> Scores:
+        """Similarity of every book to `book_num`; -inf where unknown and for the book itself."""
+
+
+def rank(scores: Scores, n: int, excluded: npt.NDArray[np.int32] | None = None) -> RankedBooks:
+    """
+    The `n` best finite scores, best first, ties by ascending book_num.
+
+    Args:
+        scores: Shape (n_books,); changed in place where `excluded` is given.
+        n: Longest list wanted, at least 1.
+        excluded: book_nums that must not appear.
+    """
+    if n < 1:
+        raise ValueError(f"n must be at least 1, not {n}")
+    if excluded is not None:
+        scores[excluded] = -np.inf
+    candidates = np.arange(len(scores), dtype=np.int32)
+    if n < len(scores):
+        # Everything that reaches the n-th best score, so that ties at the edge are cut by book_num.
+        threshold = np.partition(scores, len(scores) - n)[len(scores) - n]
+        candidates = np.flatnonzero(scores >= threshold).astype(np.int32)
+    candidates = candidates[np.isfinite(scores[candidates])]
+    order = np.argsort(-scores[candidates], kind="stable")[:n]
+    book_nums = candidates[order]
+    return RankedBooks(book_nums, scores[book_nums])

@@ -1,0 +1,130 @@
+"""
+What can be configured, in one place.
+
+Every setting is an environment variable with the prefix `BOOKREC_`; nested ones use two
+underscores (`BOOKREC_API__PORT`). Whatever is left alone works: without `BOOKREC_DATABASE_URL` and
+`BOOKREC_REDIS_URL` the project starts its own PostgreSQL and Redis under `BOOKREC_HOME`.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipelines.errors import ConfigurationError
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class ApiSettings(BaseModel):
+    """Where the serving process listens."""
+
+    host: str = "127.0.0.1"
+    """Loopback unless told otherwise."""
+    port: int = Field(8080, ge=1, le=65535)
+    workers: int = Field(1, ge=1)
+    admin_token: SecretStr | None = None
+    """Lets the pipeline ask the service to warm its cache; generated per home if unset."""
+    poll_seconds: float = Field(5.0, gt=0)
+    """How often a worker asks the registry whether there is a new champion."""
+
+    @property
+    def url(self) -> str:
+        """The base address for callers on this machine."""
+        return f"http://{self.host}:{self.port}"
+
+
+class CacheSettings(BaseModel):
+    """How recommendation lists are kept in Redis."""
+
+    ttl_seconds: int = Field(86_400, ge=1)
+    list_length: int = Field(100, ge=1, le=1000)
+    """Lists are cached at this length; a longer one is computed."""
+    timeout_seconds: float = Field(0.05, gt=0)
+    """For reads on the request path; a slower Redis counts as absent."""
+
+
+class SplitSettings(BaseModel):
+    """Shares of each reader's history that are held out, newest first."""
+
+    test: Fraction = 0.2
+    validation: Fraction = 0.1
+
+
+class Settings(BaseSettings):
+    """All settings; see `get_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BOOKREC_", env_nested_delimiter="__", extra="ignore", frozen=True
+    )
+
+    home: Path = Path(".bookrec")
+    """All local state lies here, so two homes never meet."""
+    storage_url: str | None = None
+    """Where run folders go, an fsspec URL (`s3://bucket/prefix`); in the home if unset."""
+    database_url: SecretStr | None = None
+    """Your PostgreSQL; the project's own if unset."""
+    redis_url: SecretStr | None = None
+    """Your Redis; the project's own if unset."""
+    mlflow_tracking_uri: SecretStr | None = None
+    """An MLflow server or database; a database beside ours if unset."""
+    mlflow_artifact_root: Path | None = None
+    """Where models are kept; `mlruns` beside the default home, inside any other."""
+    registered_model: str = "bookrec-hybrid"
+    experiment: str = "bookrec"
+    schedule: str | None = "@daily"
+    """When Airflow retrains: a cron expression, a preset, or empty for never."""
+    source: str = "sample"
+    """The source that a scheduled run reads."""
+    data_path: str | None = None
+    """The file or folder that a scheduled run reads; not needed by `sample`."""
+    models: tuple[str, ...] = ("popularity", "item_knn", "matrix_factorization", "content")
+    """The parts of the hybrid, by the names of the model factory."""
+    threads: int | None = Field(None, ge=1)
+    """Threads for training; all cores if unset."""
+    api: ApiSettings = ApiSettings()
+    cache: CacheSettings = CacheSettings()
+    split: SplitSettings = SplitSettings()
+
+    @field_validator("home", "mlflow_artifact_root")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @field_validator("schedule", "data_path", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return value or None
+
+    @property
+    def storage_root(self) -> str:
+        """The fsspec URL below which run folders lie."""
+        return self.storage_url or str(self.home / "storage")
+
+    @property
+    def artifact_root(self) -> Path:
+        """The folder that the local MLflow keeps models in."""
+        if self.mlflow_artifact_root is not None:
+            return self.mlflow_artifact_root
+        is_default = self.home == Path(".bookrec").absolute()
+        return self.home.parent / "mlruns" if is_default else self.home / "mlruns"
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """
+    The settings of this process, read once.
+
+    Raises:
+        ConfigurationError: naming every malformed variable at once.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"BOOKREC_{'__'.join(str(part).upper() for part in e['loc'])}: {e['msg']}"
+            for e in error.errors(include_input=False)
+        )
+        raise ConfigurationError(wrong) from None
