@@ -1,0 +1,1 @@
+"""Airflow's entrance: wiring alone. The work is in `pipelines.stages`."""

@@ -8,9 +8,11 @@ BookrecError
 │   └── DataQualityError        a critical expectation failed: the batch must not be trained on
 ├── ModelError
 │   ├── NotFittedError          asked for recommendations before `fit`
+│   ├── NoModelError            asked the service before it has a model
 │   └── ArtifactError           a model folder is missing, of another format, or fails its checksum
 ├── RegistryError               the model registry is unreachable or lacks what was asked for
 ├── StorageError                a run folder, the database or an embedded server is unusable
+├── BookNotFoundError           the catalogue has no such book
 ├── CacheUnavailableError       Redis did not answer; never fatal
 ├── ServiceUnavailableError     the serving process did not answer
 └── StageFailedError            a stage failed; carries its name and the cause
@@ -60,6 +62,10 @@ class NotFittedError(ModelError):
         super().__init__(f"{model} is not fitted yet: call fit() or load() first")
 
 
+class NoModelError(ModelError):
+    """Asked the service before it has a model."""
+
+
 class ArtifactError(ModelError):
     """A model folder is missing, of another format, or fails its checksum."""
 
@@ -72,6 +78,14 @@ class StorageError(BookrecError):
     """A run folder, the database or an embedded server is unusable."""
 
 
+class BookNotFoundError(BookrecError):
+    """The catalogue has no such book."""
+
+    def __init__(self, book_id: str) -> None:
+        self.book_id = book_id
+        super().__init__(f"no book has the id {book_id!r}")
+
+
 class CacheUnavailableError(BookrecError):
     """Redis did not answer; the caller computes instead."""
 
@@ -81,8 +95,9 @@ class ServiceUnavailableError(BookrecError):
 
 
 class StageFailedError(BookrecError):
-    """A stage failed; `__cause__` says why."""
+    """A stage failed, for a reason of one line."""
 
-    def __init__(self, stage: str, cause: BaseException) -> None:
+    def __init__(self, stage: str, reason: str) -> None:
         self.stage = stage
-        super().__init__(f"stage {stage} failed: {type(cause).__name__}: {cause}")
+        self.reason = reason
+        super().__init__(f"stage {stage} failed: {reason}")

@@ -8,7 +8,7 @@ underscores (`BOOKREC_API__PORT`). Whatever is left alone works: without `BOOKRE
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -53,6 +53,20 @@ class SplitSettings(BaseModel):
     validation: Fraction = 0.1
 
 
+class StackSettings(BaseModel):
+    """Ports of the local stack's user interfaces; all on loopback."""
+
+    mlflow_port: int = Field(5001, ge=1, le=65535)
+    airflow_port: int = Field(8081, ge=1, le=65535)
+
+
+class EvaluationSettings(BaseModel):
+    """Bounds on the time of an evaluation; readers beyond them are drawn by chance."""
+
+    max_readers: int = Field(5_000, ge=1)
+    max_validation_readers: int = Field(1_000, ge=1)
+
+
 class Settings(BaseSettings):
     """All settings; see `get_settings`."""
 
@@ -82,11 +96,13 @@ class Settings(BaseSettings):
     """The file or folder that a scheduled run reads; not needed by `sample`."""
     models: tuple[str, ...] = ("popularity", "item_knn", "matrix_factorization", "content")
     """The parts of the hybrid, by the names of the model factory."""
-    threads: int | None = Field(None, ge=1)
-    """Threads for training; all cores if unset."""
+    hyperparameters: dict[str, dict[str, Any]] = {}
+    """By model, what differs from its defaults: `{"item_knn": {"k_neighbors": 100}}`."""
     api: ApiSettings = ApiSettings()
+    stack: StackSettings = StackSettings()
     cache: CacheSettings = CacheSettings()
     split: SplitSettings = SplitSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
 
     @field_validator("home", "mlflow_artifact_root")
     @classmethod

@@ -1,5 +1,6 @@
 """Who read what, as models see it: vocabularies, histories and sparse matrices."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,9 @@ import pandas as pd
 from scipy import sparse
 
 Id = int | str
+
+CANONICAL_INTEGER = re.compile("0|-?[1-9][0-9]{0,18}")
+"""One spelling a number, so that two addresses never mean the same reader; fits in 64 bits."""
 
 
 class Vocabulary:
@@ -55,7 +59,7 @@ class Vocabulary:
         """The id that `text` writes, or None where no known id is written so."""
         key: Id
         if self.is_integer:
-            if not text.lstrip("-").isdecimal() or str(int(text)) != text:
+            if not CANONICAL_INTEGER.fullmatch(text):
                 return None
             key = int(text)
         else:
@@ -71,10 +75,11 @@ class Vocabulary:
 @dataclass(frozen=True)
 class History:
     """
-    What one reader has met, in the order of reading where it is known.
+    What one reader has met, each book once, in the order of reading where it is known.
 
     `weights` is how much each book speaks for the reader's taste: positive is liked, zero is met
-    without being liked. A met book is never recommended again.
+    without being liked. A met book is never recommended again. Books are those of the vocabulary:
+    the -1 that `Vocabulary.nums` gives for an unknown one must be left out.
     """
 
     book_nums: npt.NDArray[np.int32]
@@ -88,9 +93,9 @@ class History:
     @cached_property
     def liked(self) -> "History":
         """The books that speak for the reader's taste, in ascending book_num."""
-        nums = self.book_nums[self.weights > 0]
-        order = np.argsort(nums, kind="stable")
-        return History(nums[order], self.weights[self.weights > 0][order])
+        liked = np.flatnonzero(self.weights > 0)
+        liked = liked[np.argsort(self.book_nums[liked], kind="stable")]
+        return History(self.book_nums[liked], self.weights[liked])
 
     def __len__(self) -> int:
         return len(self.book_nums)
@@ -127,6 +132,7 @@ class Interactions:
     def liked(self) -> sparse.csr_array:
         """Only positive weights, indices sorted: what models count."""
         matrix = self.matrix.copy()
+        matrix.data[matrix.data < 0] = 0
         matrix.eliminate_zeros()
         matrix.sort_indices()
         return matrix

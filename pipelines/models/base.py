@@ -10,13 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.data.interactions import History, TrainingData
+from pipelines.errors import NotFittedError
 
 Scores = npt.NDArray[np.float32]
 """Shape (n_books,); -inf where the model has nothing to say about a book."""
@@ -44,11 +45,22 @@ class Recommender(ABC):
     A model that ranks books for a history.
 
     The constructor only stores its config. Learnt attributes end in an underscore, and a second
-    `fit` forgets the first.
+    `fit` forgets the first; asking for one before the first `fit` raises NotFittedError.
     """
 
     name: ClassVar[str]
     config: ModelConfig
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
+
+    if not TYPE_CHECKING:  # or mypy would take every misspelt attribute for a learnt one
+
+        def __getattr__(self, name: str) -> Any:
+            # Reached only for what is not there, and a learnt attribute is not there before `fit`.
+            if name.endswith("_") and not name.startswith("_"):
+                raise NotFittedError(type(self).__name__)
+            raise AttributeError(f"{type(self).__name__} has no attribute {name}")
 
     @abstractmethod
     def fit(self, data: TrainingData, *, rng: np.random.Generator) -> Self:
@@ -90,6 +102,18 @@ class FindsSimilarBooks(Protocol):
 
     def similarity(self, book_num: int) -> Scores:
         """Similarity of every book to `book_num`; -inf where unknown and for the book itself."""
+
+
+@runtime_checkable
+class ExplainsScores(Protocol):
+    """Models that can say which liked books carry a score."""
+
+    def contributions(self, history: History, book_num: int) -> Scores:
+        """
+        How much each book of `history.liked` adds to the score of `book_num`.
+
+        Shape (n_liked,), in the order of `history.liked`; comparable within one call only.
+        """
 
 
 def rank(scores: Scores, n: int, excluded: npt.NDArray[np.int32] | None = None) -> RankedBooks:

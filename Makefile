@@ -1,0 +1,61 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+export UV_COMPILE_BYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup run up test test-unit test-integration test-e2e test-debian-servers check fix bench clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
+
+setup: .venv/.synced ## Create .venv and install what the lock names
+
+# The lock is what installs: a changed pyproject.toml without a new lock is an error, not a surprise.
+.venv/.synced: uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 13) else "bookrec: Python 3.11 or 3.12 is needed: make $(MAKECMDGOALS) PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@echo "Installing the locked dependencies …"
+	@$(BIN)/uv sync --locked --all-extras --quiet
+	@touch $@
+
+run: setup ## Run the whole pipeline through Airflow and show ten recommendations
+	@$(BIN)/python -m dags.local_run $(ARGS)
+
+up: setup ## Start API, Airflow, MLflow and the servers for a person; Ctrl-C stops them
+	@$(BIN)/bookrec up
+
+test: setup ## Run every test, against real servers that it starts itself
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-unit: setup ## Run the tests that need no server
+	@$(BIN)/python -m pytest -m "not integration and not e2e" $(ARGS)
+
+test-integration: setup ## Run the tests against PostgreSQL, Redis and MLflow
+	@$(BIN)/python -m pytest -m integration $(ARGS)
+
+test-e2e: setup ## Run the tests of the whole pipeline and of whole servers
+	@$(BIN)/python -m pytest -m e2e $(ARGS)
+
+test-debian-servers: setup ## Run the integration tests against Debian's PostgreSQL 15 and Redis 7
+	@tests/with_debian_servers.sh $(BIN)/python -m pytest -m integration $(ARGS)
+
+check: setup ## Check style, types, spelling and who imports whom; changes nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/codespell $$(git ls-files)
+	@$(BIN)/uv lock --check --quiet
+
+fix: setup ## Repair what can be repaired by machine
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+
+bench: setup ## Time a whole run and its peak memory (SOURCE, DATA)
+	@$(BIN)/python -m benchmarks.pipeline_run $(ARGS)
+
+clean: ## Remove the environment and all local state
+	rm -rf .venv .bookrec .mypy_cache .ruff_cache .pytest_cache .hypothesis

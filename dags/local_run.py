@@ -1,0 +1,166 @@
+"""
+`make run`: the whole DAG through Airflow, in one process, with a line for each task.
+
+Everything it needs is started for the time of the run: the home's PostgreSQL and Redis where no
+others are configured, and the service, so that the last task has someone to ask.
+"""
+
+import argparse
+import os
+import sys
+import time
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+from pipelines.errors import BookrecError, StageFailedError
+from pipelines.processes import running
+from pipelines.progress import recommendation_table, report_stage
+from pipelines.settings import Settings, get_settings
+from pipelines.stack import airflow_database, airflow_environment, api_program, free_port
+from pipelines.storage.database import ensure_database
+from pipelines.storage.services import environment, running_services
+
+DAG_ID = "retrain_recommender"
+console = Console(highlight=False)
+
+
+class TaskLines:
+    """What Airflow's listener tells us: a line a task, the first failure, and the summaries."""
+
+    def __init__(self, models: tuple[str, ...]) -> None:
+        self._models = models
+        self.told: dict[str, dict[str, Any]] = {}
+        self.failure: tuple[str, str] | None = None
+
+    def address(self, task_instance: Any) -> str:
+        """The task's name, and the model where it is one of several."""
+        if task_instance.map_index < 0:
+            return str(task_instance.task_id)
+        return f"{task_instance.task_id}/{self._models[task_instance.map_index]}"
+
+    def succeeded(self, task_instance: Any) -> None:
+        told = task_instance.xcom_pull(
+            task_ids=task_instance.task_id, map_indexes=task_instance.map_index
+        )
+        address = self.address(task_instance)
+        self.told[address] = told
+        report_stage(console, address, told, told["seconds"])
+
+    def failed(self, task_instance: Any, error: BaseException | str | None) -> None:
+        self.failure = self.failure or (self.address(task_instance), _one_line(error))
+
+
+def main() -> int:
+    """Run the DAG once; 0 if it succeeded, 1 with one line on stderr if not."""
+    try:
+        arguments = _arguments()
+        with running_services(get_settings()) as settings:
+            _run(settings, arguments)
+    except BookrecError as error:
+        print(f"bookrec: {error}", file=sys.stderr)  # noqa: T201 - the program's own last word
+        return 1
+    return 0
+
+
+def _arguments() -> dict[str, Any]:
+    settings = get_settings()
+    parser = argparse.ArgumentParser(prog="python -m dags.local_run", description=__doc__)
+    parser.add_argument("--source", default=settings.source)
+    parser.add_argument("--data", dest="data_path", default=settings.data_path)
+    parser.add_argument("--seed", type=int, default=42)
+    return vars(parser.parse_args())
+
+
+def _run(settings: Settings, params: dict[str, Any]) -> None:
+    began = time.perf_counter()
+    # A port of its own: another stack may be listening on the configured one.
+    api = settings.api.model_copy(update={"port": free_port()})
+    own = settings.model_copy(update={"api": api})
+    with running(api_program(own), log_folder=settings.home / "logs"):
+        lines = _run_dag(own, params)
+        if lines.failure is not None:
+            raise StageFailedError(*lines.failure)
+        in_stages = sum(told["seconds"] for told in lines.told.values())
+        total = time.perf_counter() - began
+        _show(own, lines)
+    console.print(f"{total:.0f} s in all; Airflow's share was {1 - in_stages / total:.0%}.")
+    _show_addresses(settings, lines)
+
+
+def _run_dag(settings: Settings, params: dict[str, Any]) -> TaskLines:
+    """Airflow reads its environment when it is first imported, so that comes last."""
+    ensure_database(airflow_database(settings))
+    os.environ |= environment(settings) | airflow_environment(settings)
+    os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "CRITICAL"  # our lines are the progress
+    get_settings.cache_clear()
+    lines = TaskLines(settings.models)
+    from airflow.utils import db
+
+    db.initdb()
+    _listen(lines)
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dag_folder=os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    run = bag.dags[DAG_ID].test(run_conf=params)
+    if str(run.state) != "success" and lines.failure is None:
+        lines.failure = (DAG_ID, f"the run ended as {run.state}")
+    return lines
+
+
+def _listen(lines: TaskLines) -> None:
+    from airflow.listeners import hookimpl
+    from airflow.sdk.listener import get_listener_manager
+
+    class Listener:
+        @hookimpl
+        def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:  # noqa: ARG002 - Airflow's signature
+            lines.succeeded(task_instance)
+
+        @hookimpl
+        def on_task_instance_failed(
+            self,
+            previous_state: Any,  # noqa: ARG002 - Airflow's signature
+            task_instance: Any,
+            error: BaseException | str | None,
+        ) -> None:
+            lines.failed(task_instance, error)
+
+    get_listener_manager().add_listener(Listener())  # type: ignore[no-untyped-call]
+
+
+def _show(settings: Settings, lines: TaskLines) -> None:
+    """Ten recommendations for one reader, asked of the service over HTTP."""
+    with httpx.Client(base_url=f"{settings.api.url}/api/v1", timeout=30) as client:
+        current = client.get("/models/current").raise_for_status().json()
+        user_id = lines.told["clean"]["example_reader"]
+        answer = client.get(f"/users/{user_id}/recommendations", params={"n": 10})
+        served = answer.raise_for_status().json()
+    title = (
+        f"For reader {user_id}, from {settings.registered_model} version "
+        f"{served['model_version']} ({served['source']})"
+    )
+    console.print()
+    console.print(recommendation_table(title, served["items"]))
+    metrics = ("ndcg_at_10", "recall_at_20", "coverage_at_10")
+    told = ", ".join(f"{name} {float(current['tags'][name]):.4f}" for name in metrics)
+    console.print(f"Champion: version {current['version']}; on held-out ratings {told}.")
+
+
+def _show_addresses(settings: Settings, lines: TaskLines) -> None:
+    console.print(f"Data Docs: {lines.told['validate']['report']}", soft_wrap=True)
+    console.print(
+        f"`make up` serves the API at {settings.api.url}/docs, MLflow at "
+        f"http://127.0.0.1:{settings.stack.mlflow_port} and Airflow at "
+        f"http://127.0.0.1:{settings.stack.airflow_port}.",
+        soft_wrap=True,
+    )
+
+
+def _one_line(error: BaseException | str | None) -> str:
+    return next(iter(str(error).strip().splitlines()), "no reason was given")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

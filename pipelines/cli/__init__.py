@@ -1,0 +1,43 @@
+"""The command line: `bookrec`."""
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import data, models, operations, runs
+from pipelines.errors import BookrecError
+from pipelines.observability import configure_logging
+
+app = typer.Typer(
+    help="Book recommendations from trusted data: run the pipeline, then ask the champion.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(runs.run)
+app.command()(models.recommend)
+app.command()(models.similar)
+app.command()(models.export)
+app.command("models")(models.list_models)
+app.command()(operations.doctor)
+app.command()(operations.up)
+app.add_typer(data.app, name="data")
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show what happens inside.")] = False,
+) -> None:
+    configure_logging(level=logging.INFO if verbose else logging.WARNING)
+
+
+def main() -> None:
+    """Run a command; what went wrong is one line on stderr and exit code 1."""
+    try:
+        app()
+    except BookrecError as error:
+        sys.exit(f"bookrec: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,115 @@
+"""Commands that ask a registered model: recommend, similar, export, models."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from pipelines.cli.output import AsJson, console, print_json, progress_console
+from pipelines.errors import RegistryError
+from pipelines.progress import recommendation_table
+from pipelines.settings import get_settings
+
+if TYPE_CHECKING:
+    from pipelines.models.bundle import Answer, ModelBundle
+    from pipelines.registry import ModelVersion
+
+Length = Annotated[int, typer.Option("-n", "--n", min=1, max=1000, help="How many books.")]
+Alias = Annotated[str, typer.Option(help="Which version to ask: champion or challenger.")]
+
+
+@contextmanager
+def _opened(alias: str) -> "Iterator[tuple[ModelBundle, ModelVersion]]":
+    from pipelines.champion import load_by_alias
+    from pipelines.registry import MlflowRegistry
+    from pipelines.storage.services import running_services
+
+    with running_services(get_settings()) as settings:
+        registry = MlflowRegistry.from_settings(settings)
+        yield load_by_alias(registry, alias, settings.home / "models")
+
+
+def recommend(
+    user: Annotated[str, typer.Option(help="The reader's id.")],
+    n: Length = 10,
+    alias: Alias = "champion",
+    as_json: AsJson = False,
+) -> None:
+    """Books for a reader; an unknown one gets popular books, and the answer says so."""
+    with _opened(alias) as (bundle, version):
+        answer = bundle.recommend(user, n)
+    _print_answer(answer, version.version, f"For reader {user}", as_json)
+
+
+def similar(
+    book: Annotated[str, typer.Option(help="The book's id.")],
+    n: Length = 10,
+    alias: Alias = "champion",
+    as_json: AsJson = False,
+) -> None:
+    """Books that stand near a book."""
+    with _opened(alias) as (bundle, version):
+        answer = bundle.similar(book, n)
+    if answer is None:
+        raise RegistryError(f"version {version.version} does not know a book {book!r}")
+    _print_answer(answer, version.version, f"Similar to book {book}", as_json)
+
+
+def _print_answer(answer: "Answer", version: int, title: str, as_json: bool) -> None:
+    document = {"model_version": version, **asdict(answer)}
+    if as_json:
+        print_json(document)
+    else:
+        heading = f"{title}, from version {version} ({answer.source})"
+        console.print(recommendation_table(heading, document["items"]))
+
+
+def export(
+    output: Annotated[Path, typer.Option(help="The Parquet file to write.")],
+    n: Length = 10,
+    alias: Alias = "champion",
+    as_json: AsJson = False,
+) -> None:
+    """A list for every reader seen in the input, books they have met excluded."""
+    from pipelines.champion import export_recommendations
+
+    with _opened(alias) as (bundle, version), Progress(console=progress_console) as progress:
+        task = progress.add_task("Exporting", total=len(bundle.users))
+        rows = export_recommendations(
+            bundle, n, output, on_progress=lambda readers: progress.update(task, advance=readers)
+        )
+        readers = len(bundle.users)
+    told = {
+        "model_version": version.version,
+        "readers": readers,
+        "rows": rows,
+        "output": str(output),
+    }
+    if as_json:
+        print_json(told)
+    else:
+        console.print(f"{rows:,} rows for {readers:,} readers in {output}", soft_wrap=True)
+
+
+def list_models(as_json: AsJson = False) -> None:
+    """Registered versions, newest first, with their aliases and metrics."""
+    from pipelines.registry import MlflowRegistry
+    from pipelines.storage.services import running_services
+
+    with running_services(get_settings()) as settings:
+        versions = MlflowRegistry.from_settings(settings).versions()
+    if as_json:
+        print_json([asdict(v) for v in versions])
+        return
+    table = Table("Version", "Aliases", "Created", "Source", "NDCG@10", "Coverage@10")
+    for v in versions:
+        measured = (v.tags.get(name, "") for name in ("ndcg_at_10", "coverage_at_10"))
+        created = f"{v.created_at:%Y-%m-%d %H:%M}"
+        source = v.tags.get("source", "")
+        table.add_row(str(v.version), ", ".join(v.aliases), created, source, *measured)
+    console.print(table if versions else "No version yet: run the pipeline first (`bookrec run`).")

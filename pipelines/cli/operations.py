@@ -1,0 +1,37 @@
+"""Commands that look after an installation: doctor, up."""
+
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from pipelines.cli.output import AsJson, console, print_json
+from pipelines.settings import get_settings
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """What is configured, and what answers; exit code 1 if something does not that should."""
+    from pipelines.diagnosis import diagnose
+
+    findings = diagnose(get_settings())
+    if as_json:
+        print_json(findings)
+    else:
+        console.print(_findings_table(findings))
+    if any(f["state"] == "failed" for f in findings):
+        raise typer.Exit(1)
+
+
+def _findings_table(findings: list[dict[str, Any]]) -> Table:
+    colours = {"ok": "green", "idle": "yellow", "failed": "red"}
+    table = Table("What", "State", "Details")
+    for f in findings:
+        table.add_row(f["name"], f"[{colours[f['state']]}]{f['state']}[/]", f["details"])
+    return table
+
+
+def up() -> None:
+    """Start everything for a person: API, Airflow, MLflow and the servers; Ctrl-C stops it all."""
+    from pipelines.supervisor import supervise
+
+    raise typer.Exit(supervise(get_settings(), console))

@@ -1,0 +1,40 @@
+"""`bookrec run`: the whole pipeline without Airflow."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.output import AsJson, console, print_json, progress_console
+from pipelines.progress import report_stage
+from pipelines.settings import get_settings
+
+
+def run(
+    source: Annotated[str, typer.Option(help="sample, goodbooks-10k or interactions")] = "sample",
+    data: Annotated[Path | None, typer.Option(help="The source's file or folder.")] = None,
+    run_id: Annotated[str | None, typer.Option(help="Name the run, or continue that one.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 42,
+    as_json: AsJson = False,
+) -> None:
+    """Train, judge, register and promote a model; the stages that Airflow runs, in one process."""
+    from pipelines.stages.pipeline import run_pipeline
+    from pipelines.stages.run_context import RunContext, RunParams
+    from pipelines.storage.artifacts import new_run_id
+    from pipelines.storage.services import running_services
+
+    params = RunParams(source=source, data_path=str(data.absolute()) if data else None, seed=seed)
+    with running_services(get_settings()) as settings:
+        ctx = RunContext(run_id or new_run_id(), params, settings)
+        watcher = progress_console if as_json else console
+        watcher.print(f"Run {ctx.run_id} in {ctx.folder.path}", soft_wrap=True)
+        told = run_pipeline(
+            ctx,
+            lambda address, summary, seconds, reused: report_stage(
+                watcher, address, summary, seconds, reused=reused
+            ),
+        )
+    if as_json:
+        print_json({"run_id": ctx.run_id, "stages": told})
+    else:
+        console.print(f"Data Docs: {told['validate']['report']}", soft_wrap=True)

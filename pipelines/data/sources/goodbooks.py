@@ -1,0 +1,162 @@
+"""goodbooks-10k (Zajac 2017, CC BY-SA 4.0): six million ratings of ten thousand books."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.feather
+
+from pipelines.data.schemas import BOOKS
+from pipelines.data.sources.base import SourceTables
+from pipelines.data.sources.columns import exactly, refuse_missing
+from pipelines.data.sources.csv_reading import read_csv
+from pipelines.data.sources.goodbooks_tags import genres_from_tags
+from pipelines.data.sources.raw_file import RawFile
+from pipelines.data.sources.tables import books_table, ratings_table, texts
+from pipelines.errors import SourceError
+
+LABEL = "goodbooks-10k: ratings from 1 to 5 by readers of Goodreads (Zajac 2017, CC BY-SA 4.0)"
+_DESCRIBED = ("title", "original_title", "authors", "original_publication_year", "language_code")
+# "Thud! (Discworld, #34; City Watch #7)": the first series counts.
+_SERIES = re.compile(r"^(?P<title>.*\S)\s*\((?P<series>[^()#]*[^()#\s,]),?\s*#[^()]*\)\s*$")
+_QUOTES = "\"'“” "
+
+
+class GoodbooksSource:
+    """
+    The folder of the release: ratings.csv, books.csv and what else of it is there.
+
+    Within a reader the rows stand in the order of reading. Genres come from book_tags.csv with
+    tags.csv (most counted first), else from book_genres.csv (as listed); descriptions from
+    descriptions.feather.
+    """
+
+    name = "goodbooks-10k"
+
+    def read(self, path: Path | None) -> SourceTables:
+        """
+        Read the folder at `path`.
+
+        Raises:
+            SourceError: naming the file, what is wrong with it and what to do.
+        """
+        if path is None:
+            raise SourceError("goodbooks-10k needs a path: name the folder of the release")
+        files = [_needed(path, "ratings.csv"), _needed(path, "books.csv")]
+        ratings, rejected = ratings_table(
+            read_csv(files[0], exactly(("user_id", "book_id", "rating")))
+        )
+        raw = read_csv(files[1], _choose_book_columns)
+        books, rejected_books = books_table(_in_our_words(raw))
+        genres, genre_files = _genres(path, raw)
+        descriptions, description_files = _descriptions(path)
+        return SourceTables(
+            ratings=ratings,
+            books=_with(books, genres, descriptions),
+            rejected=pa.concat_tables([rejected, rejected_books]),
+            order="row",
+            rating_scale=(1.0, 5.0),
+            label=LABEL,
+            files=(*files, *genre_files, *description_files),
+        )
+
+
+def split_title(title: str | None) -> tuple[str | None, str | None]:
+    """The title without its series, and the series; "It (It, #1)" is ("It", "It")."""
+    found = _SERIES.match(title or "")
+    return (found["title"], found["series"].strip()) if found else (title, None)
+
+
+def _needed(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.exists():
+        raise SourceError(
+            f"{folder} holds no {name}: run `bookrec data download goodbooks-10k` to get it"
+        )
+    return path
+
+
+def _choose_book_columns(path: Path, header: Sequence[str]) -> dict[str, int]:
+    """Knows the release and its first edition, where `id` was today's `book_id`."""
+    first_edition = "id" in header and "goodreads_book_id" not in header
+    book_id, goodreads_id = ("id", "book_id") if first_edition else ("book_id", "goodreads_book_id")
+    refuse_missing(path, header, [n for n in (book_id, "title") if n not in header])
+    wanted = {name: name for name in (*_DESCRIBED, "isbn")}
+    wanted |= {"book_id": book_id, "goodreads_book_id": goodreads_id}
+    return {ours: header.index(name) for ours, name in wanted.items() if name in header}
+
+
+def _in_our_words(raw: RawFile) -> RawFile:
+    """
+    The books file with columns named as in BOOKS.
+
+    isbn13 is left out: a spreadsheet rounded it to twelve digits. isbn lost no more than zeros.
+    """
+    pairs = [
+        split_title(title or original)
+        for title, original in zip(texts(raw, "title"), texts(raw, "original_title"), strict=True)
+    ]
+    authors = [(text or "").split(", ") for text in texts(raw, "authors")]
+    columns = {
+        "book_id": raw.columns["book_id"],
+        "isbn": pa.array(texts(raw, "isbn"), pa.string()),
+        "title": pa.array([title for title, _ in pairs], pa.string()),
+        "series": pa.array([series for _, series in pairs], pa.string()),
+        "authors": pa.array(authors, pa.list_(pa.string())),
+        "year": pa.array(texts(raw, "original_publication_year"), pa.string()),
+        "language": pa.array(texts(raw, "language_code"), pa.string()),
+    }
+    return RawFile(raw.path, pa.table(columns), {n: n for n in columns}, raw.rows, raw.torn)
+
+
+def _genres(folder: Path, books: RawFile) -> tuple[Mapping[str, list[str]], list[Path]]:
+    """Genres by book_id, and the files they came from."""
+    tagged, tags = folder / "book_tags.csv", folder / "tags.csv"
+    if tagged.exists() and tags.exists() and "goodreads_book_id" in books.columns.column_names:
+        by_goodreads_id = genres_from_tags(tagged, tags)
+        ids = zip(texts(books, "book_id"), texts(books, "goodreads_book_id"), strict=True)
+        genres = {b: by_goodreads_id[g] for b, g in ids if b and g and g in by_goodreads_id}
+        return genres, [tagged, tags]
+    listed = folder / "book_genres.csv"
+    if not listed.exists():
+        return {}, []
+    raw = read_csv(listed, exactly(("book_id", "genres")))
+    pairs = zip(texts(raw, "book_id"), texts(raw, "genres"), strict=True)
+    return {b: g.split(",") for b, g in pairs if b and g}, [listed]
+
+
+def _descriptions(folder: Path) -> tuple[Mapping[str, str], list[Path]]:
+    """Descriptions by book_id; the column is whichever holds text."""
+    path = folder / "descriptions.feather"
+    if not path.exists():
+        return {}, []
+    try:
+        table = pyarrow.feather.read_table(path)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{path} cannot be read as Feather ({error}): fetch it anew") from error
+    named = [f.name for f in table.schema if f.name != "book_id" and _is_text(f.type)]
+    refuse_missing(path, table.column_names, [] if "book_id" in table.column_names else ["book_id"])
+    refuse_missing(path, table.column_names, [] if named else ["description"])
+    pairs = zip(table["book_id"].to_pylist(), table[named[0]].to_pylist(), strict=True)
+    return {str(book_id): text.strip(_QUOTES) for book_id, text in pairs if text}, [path]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _with(
+    books: pa.Table, genres: Mapping[str, list[str]], descriptions: Mapping[str, str]
+) -> pa.Table:
+    """The same books with genres and descriptions filled in."""
+    ids = books["book_id"].to_pylist()
+    filled = {
+        "genres": [genres.get(book_id, []) for book_id in ids],
+        "description": [descriptions.get(book_id) for book_id in ids],
+    }
+    for name, column in filled.items():
+        at = BOOKS.get_field_index(name)
+        books = books.set_column(at, BOOKS.field(at), pa.array(column, BOOKS.field(at).type))
+    return books

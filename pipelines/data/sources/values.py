@@ -1,0 +1,176 @@
+"""Columns as found to columns as the schemas want them, with a mask of what could not be read."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as kinds
+
+from pipelines.data.quarantine import Mask
+from pipelines.data.schemas import RATING_FIELDS
+
+MAX_ID_LENGTH = 255
+INSTANT = RATING_FIELDS[1].type
+
+_BLANK = r"^\s*$"
+_CONTROL = r"[\x00-\x1f\x7f-\x{9f}]"
+_NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*$"
+_ISO_DATE = r"^\s*[0-9]{4}-?[0-9]{2}"
+_MICROSECONDS = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
+# From the year 1 to the year 9999, what Python and PostgreSQL can both write.
+_EARLIEST, _LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
+
+
+class Read(NamedTuple):
+    """A column of the wanted type, and which values were there but unreadable (null in it)."""
+
+    column: pa.Array
+    unreadable: Mask
+
+
+class UnfitTypeError(TypeError):
+    """A typed column cannot mean what it was taken for."""
+
+
+def id_texts(column: pa.ChunkedArray) -> pa.Array:
+    """
+    Ids as text exactly as found; whole floats lose the ".0" that a missing value gave them.
+
+    Raises:
+        UnfitTypeError: neither text nor numbers.
+    """
+    kind = column.type
+    if kinds.is_floating(kind):
+        return _float_texts(_combined(column.cast(pa.float64())))
+    if kinds.is_string(kind) or kinds.is_integer(kind) or kinds.is_decimal(kind):
+        return _combined(column.cast(pa.string()))
+    if kinds.is_null(kind):
+        return pa.nulls(len(column), pa.string())
+    raise UnfitTypeError(f"holds {kind}, not text or whole numbers")
+
+
+def missing_ids(ids: pa.Array) -> Mask:
+    """Which ids are null, empty or blanks."""
+    return _mask(pc.fill_null(pc.match_substring_regex(ids, _BLANK), True))
+
+
+def malformed_ids(ids: pa.Array) -> Mask:
+    """Which ids are too long for a key or hold control characters."""
+    return _mask(pc.match_substring_regex(ids, _CONTROL)) | _mask(
+        pc.greater(pc.utf8_length(ids), MAX_ID_LENGTH)
+    )
+
+
+def ratings(column: pa.ChunkedArray) -> Read:
+    """
+    Ratings as float64; an empty value is null, an implicit positive.
+
+    Raises:
+        UnfitTypeError: neither text nor numbers.
+    """
+    if kinds.is_string(column.type):
+        numbers = _numbers(column)
+        present = ~_mask(pc.fill_null(pc.match_substring_regex(column, _BLANK), True))
+    elif _is_numeric(column.type):
+        numbers = column.cast(pa.float64(), safe=False).to_numpy()
+        present = _mask(column.is_valid())
+    else:
+        raise UnfitTypeError(f"holds {column.type}, not numbers")
+    finite = np.isfinite(numbers)
+    return Read(pa.array(numbers, mask=~finite), present & ~finite)
+
+
+def instants(column: pa.ChunkedArray) -> Read:
+    """
+    Moments in UTC from epoch numbers, ISO 8601 text (UTC if it names no zone) or typed times.
+
+    The unit of epoch numbers is one for the whole column, told by the median's magnitude.
+
+    Raises:
+        UnfitTypeError: neither text, numbers nor times.
+    """
+    if kinds.is_timestamp(column.type) or kinds.is_date(column.type):
+        typed = column if kinds.is_timestamp(column.type) else column.cast(pa.timestamp("ms"))
+        micros = _scaled(typed.cast(pa.int64()), typed.type.unit)
+        present = _mask(column.is_valid())
+    elif _is_numeric(column.type):
+        numbers = column.cast(pa.float64(), safe=False).to_numpy()
+        micros = numbers * _MICROSECONDS[_epoch_unit(numbers)]
+        present = _mask(column.is_valid())
+    elif kinds.is_string(column.type):
+        micros, present = _text_instants(column)
+    else:
+        raise UnfitTypeError(f"holds {column.type}, not times")
+    good = (micros >= _EARLIEST) & (micros <= _LATEST)  # NaN compares false
+    return Read(
+        pa.array(np.where(good, micros, 0).astype(np.int64), mask=~good).cast(INSTANT),
+        present & ~good,
+    )
+
+
+def _text_instants(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.float64], Mask]:
+    """Microseconds since 1970, NaN where unreadable, and which values are there at all."""
+    encoded = _combined(column).dictionary_encode()  # dates repeat
+    unique = pa.chunked_array([encoded.dictionary])
+    numbers = _numbers(unique)
+    micros = numbers * _MICROSECONDS[_epoch_unit(numbers)]
+    is_date = _mask(pc.match_substring_regex(unique, _ISO_DATE)) & np.isnan(numbers)
+    texts = pd.Series(unique.filter(pa.array(is_date)).to_pylist(), dtype="object")
+    parsed = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+    stamps = parsed.dt.as_unit("us")
+    micros[is_date] = np.where(stamps.isna(), np.nan, stamps.astype("int64"))
+    blank = _mask(pc.match_substring_regex(unique, _BLANK))
+    codes = encoded.indices.fill_null(-1).to_numpy()
+    present = (codes >= 0) & ~np.append(blank, True)[codes]
+    return np.append(micros, np.nan)[codes], present
+
+
+def _epoch_unit(numbers: npt.NDArray[np.float64]) -> str:
+    known = np.abs(numbers[np.isfinite(numbers)])
+    middle = float(np.median(known)) if known.size else 0.0
+    return next(
+        (unit for unit, most in (("s", 1e11), ("ms", 1e14), ("us", 1e17)) if middle < most), "ns"
+    )
+
+
+def _scaled(counts: pa.ChunkedArray, unit: str) -> npt.NDArray[np.float64]:
+    return counts.cast(pa.float64(), safe=False).to_numpy() * _MICROSECONDS[unit]
+
+
+def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Plain decimal numbers; NaN for any other text."""
+    plain = pc.match_substring_regex(column, _NUMBER)
+    texts = pc.utf8_trim_whitespace(pc.if_else(plain, column, None))
+    unsigned = pc.utf8_ltrim(texts, characters="+")
+    return unsigned.cast(pa.float64()).to_numpy()
+
+
+def _float_texts(numbers: pa.Array) -> pa.Array:
+    known = pc.if_else(pc.is_finite(numbers), numbers, None)
+    whole = pc.and_(pc.equal(pc.floor(known), known), pc.less(pc.abs(known), 2.0**63))
+    return pc.if_else(
+        whole,
+        pc.if_else(whole, known, None).cast(pa.int64()).cast(pa.string()),
+        known.cast(pa.string()),
+    )
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return (
+        kinds.is_integer(kind)
+        or kinds.is_floating(kind)
+        or kinds.is_decimal(kind)
+        or kinds.is_boolean(kind)
+        or kinds.is_null(kind)
+    )
+
+
+def _combined(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks()
+
+
+def _mask(values: pa.Array | pa.ChunkedArray) -> Mask:
+    return np.asarray(pc.fill_null(values, False), bool)

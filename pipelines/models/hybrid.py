@@ -1,0 +1,123 @@
+"""Several models as one: each says what it knows, weighted by how well it did alone and beside."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, field_validator
+
+from pipelines.data.interactions import History, TrainingData
+from pipelines.errors import ConfigurationError
+from pipelines.models.artifact import read_artifact, write_artifact
+from pipelines.models.base import (
+    ExplainsScores,
+    FindsSimilarBooks,
+    ModelConfig,
+    Recommender,
+    Scores,
+)
+from pipelines.models.blending import normalised
+from pipelines.models.factory import load_model
+
+Part = TypeVar("Part")
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class HybridConfig(ModelConfig):
+    """The weight of each part, by name; only their ratios matter."""
+
+    weights: dict[str, Weight]
+
+    @field_validator("weights")
+    @classmethod
+    def _some_weight(cls, weights: dict[str, float]) -> dict[str, float]:
+        if not sum(weights.values()) > 0:
+            raise ValueError("at least one part needs a weight above 0")
+        return weights
+
+
+class HybridRecommender(Recommender):
+    """
+    Scores a book by the weighted mean of what its parts say, each normalised for the reader.
+
+    The mean is over the parts that have something to say for this history: a newcomer's comes from
+    popularity alone. A book that no part speaks of is not scored.
+    """
+
+    name: ClassVar[str] = "hybrid"
+    config: HybridConfig
+
+    def __init__(self, config: HybridConfig, parts: Mapping[str, Recommender]) -> None:
+        if set(config.weights) != set(parts):
+            raise ConfigurationError(
+                f"weights for {sorted(config.weights)} do not fit the models {sorted(parts)}"
+            )
+        self.config = config
+        # Sorted, because sums must come out the same after saving and loading.
+        self.parts = dict(sorted(parts.items()))
+
+    def fit(self, data: TrainingData, *, rng: np.random.Generator) -> Self:
+        """Fit every part; the weights stay as configured, see `blending.fit_blend`."""
+        for part, part_rng in zip(self.parts.values(), rng.spawn(len(self.parts)), strict=True):
+            part.fit(data, rng=part_rng)
+        return self
+
+    def score(self, history: History) -> Scores:
+        """Weighted means, in [0, 1]; -inf where every part is silent."""
+        said = [(weight, part.score(history)) for part, weight in self._weighted(self.parts)]
+        return _weighted_mean(said, history.book_nums)
+
+    def similarity(self, book_num: int) -> Scores:
+        """Weighted means of the parts that know similar books, in [0, 1]."""
+        able = {n: p for n, p in self.parts.items() if isinstance(p, FindsSimilarBooks)}
+        if not able:
+            return np.full_like(self.score(History.of([])), -np.inf)
+        said = [(weight, part.similarity(book_num)) for part, weight in self._weighted(able)]
+        return _weighted_mean(said)
+
+    def contributions(self, history: History, book_num: int) -> Scores:
+        """Weighted shares of the liked books, from the parts that can explain themselves."""
+        total = np.zeros(len(history.liked), np.float32)
+        able = {n: p for n, p in self.parts.items() if isinstance(p, ExplainsScores)}
+        for part, weight in self._weighted(able):
+            amounts = np.maximum(part.contributions(history, book_num), 0)
+            if amounts.any():
+                total += weight * amounts / amounts.sum()
+        return total
+
+    def _weighted(self, parts: Mapping[str, Part]) -> list[tuple[Part, float]]:
+        """The parts that have a weight, and their weights; all at 1 if none of them has any."""
+        weighted = [(p, self.config.weights[n]) for n, p in parts.items() if self.config.weights[n]]
+        return weighted or [(part, 1.0) for part in parts.values()]
+
+    def save(self, folder: Path) -> None:
+        """Write each part as an artifact of its own, in `parts/`."""
+        parts = {f"parts/{name}": part.save for name, part in self.parts.items()}
+        write_artifact(folder, self.name, self.config, {}, parts)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Open a saved model and all its parts."""
+        config = read_artifact(folder, cls.name).config_as(HybridConfig)
+        parts = {name: load_model(folder / "parts" / name) for name in config.weights}
+        return cls(config, parts)
+
+
+def _weighted_mean(
+    said: Sequence[tuple[float, Scores]], seen: npt.NDArray[np.int32] | None = None
+) -> Scores:
+    """The mean over those who say something; -inf where none of them does."""
+    total = np.zeros_like(said[0][1])
+    spoken = np.zeros(len(total), np.bool_)
+    total_weight = 0.0
+    for weight, scores in said:
+        unit = normalised(scores, seen)
+        if unit is not None:
+            total += np.float32(weight) * unit
+            total_weight += weight
+            spoken |= np.isfinite(scores)
+    total[spoken] /= np.float32(total_weight)
+    total[~spoken] = -np.inf
+    return total

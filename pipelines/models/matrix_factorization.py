@@ -1,0 +1,142 @@
+"""
+Tastes as directions: implicit-feedback matrix factorization by alternating least squares.
+
+Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008.
+"""
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from pipelines.data.interactions import History, Interactions, TrainingData
+from pipelines.models.artifact import Array, read_artifact, write_artifact
+from pipelines.models.base import ModelConfig, Recommender, Scores
+
+
+class MatrixFactorizationConfig(ModelConfig):
+    """Confidence in a liked book is 1 + alpha * weight; in any other book it is 1."""
+
+    embedding_size: int = Field(128, ge=1)
+    regularization: float = Field(1.0, gt=0)
+    alpha: float = Field(1.0, gt=0)
+    iterations: int = Field(10, ge=1)
+    threads: int = Field(0, ge=0)
+    """For fitting; 0 is all cores. Results do not depend on it."""
+
+
+class MatrixFactorizationRecommender(Recommender):
+    """
+    Scores a book by the inner product of its factors with the reader's.
+
+    Only the factors of books are kept. A reader's are solved for from the history when asked (the
+    paper's eq. 4), so a reader unknown at training time is a reader like any other.
+    """
+
+    name: ClassVar[str] = "matrix_factorization"
+    config: MatrixFactorizationConfig
+    factors_: npt.NDArray[np.float32]
+    """Shape (n_books, embedding_size); zero for a book that nobody liked."""
+    unliked_: npt.NDArray[np.int32]
+    """Books that nobody liked: there is nothing to say about them."""
+    gram_: npt.NDArray[np.float64]
+    """factors^T factors + regularization I."""
+
+    def __init__(self, config: MatrixFactorizationConfig | None = None) -> None:
+        self.config = config or MatrixFactorizationConfig()
+
+    def fit(self, data: TrainingData, *, rng: np.random.Generator) -> Self:
+        """Alternate between readers and books; the first factors are drawn from `rng`."""
+        counts = np.bincount(data.interactions.liked.indices, minlength=data.interactions.n_books)
+        self.unliked_ = np.flatnonzero(counts == 0).astype(np.int32)
+        self.factors_ = self._book_factors(data.interactions, rng)
+        self.factors_[self.unliked_] = 0
+        factors = self.factors_.astype(np.float64)
+        self.gram_ = factors.T @ factors + self.config.regularization * np.eye(factors.shape[1])
+        return self
+
+    def _book_factors(
+        self, interactions: Interactions, rng: np.random.Generator
+    ) -> npt.NDArray[np.float32]:
+        # Imported here because serving never fits, and starts faster without.
+        from implicit.cpu.als import AlternatingLeastSquares
+        from scipy.sparse import csr_matrix
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        confidence = csr_matrix(interactions.liked)
+        confidence.data = (1 + self.config.alpha * confidence.data).astype(np.float32)
+        # Its threads each solve for one reader; a BLAS with threads of its own would fight them.
+        with threadpool_limits(1, "blas"):
+            als = AlternatingLeastSquares(
+                factors=self.config.embedding_size,
+                regularization=self.config.regularization,
+                iterations=self.config.iterations,
+                num_threads=self.config.threads,
+                random_state=rng,
+            )
+            als.fit(confidence, show_progress=False)
+        return als.item_factors
+
+    def score(self, history: History) -> Scores:
+        """Inner products; -inf for every book if the history has no liked one."""
+        liked = history.liked
+        if not len(liked):
+            return np.full(len(self.factors_), -np.inf, np.float32)
+        factors, confidence = self._liked(liked)
+        reader = np.linalg.solve(self._normal_matrix(factors, confidence), confidence @ factors)
+        scores: Scores = self.factors_ @ reader.astype(np.float32)
+        scores[self.unliked_] = -np.inf
+        return scores
+
+    def similarity(self, book_num: int) -> Scores:
+        """Cosine of the books' factors."""
+        if book_num in self.unliked_:
+            return np.full(len(self.factors_), -np.inf, np.float32)
+        norms = np.linalg.norm(self.factors_, axis=1)
+        norms[self.unliked_] = 1
+        scores: Scores = self.factors_ @ self.factors_[book_num] / (norms * norms[book_num])
+        scores[self.unliked_] = -np.inf
+        scores[book_num] = -np.inf
+        return scores
+
+    def contributions(self, history: History, book_num: int) -> Scores:
+        """The terms of the paper's eq. 7, which sum to the score."""
+        factors, confidence = self._liked(history.liked)
+        towards = np.linalg.solve(
+            self._normal_matrix(factors, confidence), self.factors_[book_num].astype(np.float64)
+        )
+        return (confidence * (factors @ towards)).astype(np.float32)
+
+    def _liked(self, liked: History) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Factors of the liked books and the confidence in each."""
+        return (
+            self.factors_[liked.book_nums].astype(np.float64),
+            1 + self.config.alpha * liked.weights.astype(np.float64),
+        )
+
+    def _normal_matrix(
+        self, factors: npt.NDArray[np.float64], confidence: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Y^T C Y + regularization I: `gram_` has all books at confidence 1 already."""
+        return self.gram_ + (factors.T * (confidence - 1)) @ factors
+
+    def save(self, folder: Path) -> None:
+        """Write the factors of the books."""
+        arrays: dict[str, Array] = {
+            "factors": self.factors_,
+            "unliked": self.unliked_,
+            "gram": self.gram_,
+        }
+        write_artifact(folder, self.name, self.config, arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Open a saved model."""
+        artifact = read_artifact(folder, cls.name)
+        model = cls(artifact.config_as(MatrixFactorizationConfig))
+        model.factors_ = artifact.array("factors")
+        model.unliked_ = artifact.array("unliked")
+        model.gram_ = artifact.array("gram")
+        return model

@@ -1,0 +1,73 @@
+"""Run the programs of the local stack: one for the time of a block, or all until Ctrl-C."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from pipelines.errors import ServiceUnavailableError
+from pipelines.stack import Program
+
+
+@contextmanager
+def running(program: Program, *, log_folder: Path, patience: float = 90) -> Iterator[None]:
+    """
+    Run a program for the time of the block; its output goes to `<log_folder>/<name>.log`.
+
+    Raises:
+        ServiceUnavailableError: it ended, or was not ready within `patience` seconds.
+    """
+    log_folder.mkdir(parents=True, exist_ok=True)
+    log_file = log_folder / f"{program.name}.log"
+    with log_file.open("ab") as log:
+        process = subprocess.Popen(
+            program.argv,
+            env={**os.environ, **program.env},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is ours to handle, not the program's
+        )
+    try:
+        _wait_until_ready(program, process, log_file, patience)
+        yield
+    finally:
+        stop(process)
+
+
+def stop(process: "subprocess.Popen[bytes]", patience: float = 20) -> None:
+    """End a program that we started: politely, then not."""
+    process.terminate()
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def is_ready(program: Program) -> bool:
+    """Whether the program's health address answers."""
+    try:
+        return program.health is None or httpx.get(program.health, timeout=2).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _wait_until_ready(
+    program: Program, process: "subprocess.Popen[bytes]", log_file: Path, patience: float
+) -> None:
+    deadline = time.monotonic() + patience
+    while not is_ready(program):
+        if process.poll() is not None:
+            raise ServiceUnavailableError(
+                f"{program.name} ended with code {process.returncode}: see {log_file}"
+            )
+        if time.monotonic() > deadline:
+            raise ServiceUnavailableError(
+                f"{program.name} was not ready after {patience:.0f} s: see {log_file}"
+            )
+        time.sleep(0.2)

@@ -1,0 +1,314 @@
+"""
+The model registry: MLflow behind one class, the only importer of mlflow.
+
+Runs are flat, one a model, and carry the tag `pipeline_run`; recording or registering twice for the
+same pipeline run replaces or reuses, so a repeated stage changes nothing.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+from urllib.parse import unquote, urlparse
+from uuid import uuid4
+
+from pipelines.errors import ConfigurationError, RegistryError
+from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+    from mlflow.tracking import MlflowClient
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+PIPELINE_RUN = "pipeline_run"
+BUNDLE = "bundle"
+"""The folder inside a registered model that holds the model bundle."""
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One registered version."""
+
+    version: int
+    run_id: str
+    created_at: datetime
+    aliases: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Registry(Protocol):
+    """What stages and the service need of a registry."""
+
+    def record_run(
+        self,
+        name: str,
+        pipeline_run: str,
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+    ) -> str:
+        """Create the run of one model, or add to it if it exists; gives its id."""
+
+    def register(
+        self, name: str, pipeline_run: str, bundle: Path, tags: Mapping[str, str]
+    ) -> ModelVersion:
+        """Register a bundle under the run that `record_run` made; once for a pipeline run."""
+
+    def set_alias(self, alias: str, version: int) -> None:
+        """Point an alias at a version; this one call is a promotion or a rollback."""
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        """The version that an alias points at."""
+
+    def versions(self) -> list[ModelVersion]:
+        """All versions, newest first."""
+
+    def fetch(self, version: int, target: Path) -> Path:
+        """A local folder with the version's bundle; downloaded below `target` if it is remote."""
+
+
+class MlflowRegistry:
+    """
+    The registry in MLflow 3.
+
+    Args:
+        tracking_uri: A PostgreSQL address or an MLflow server's.
+        artifact_root: Where a new experiment keeps its artifacts; a server decides for itself.
+    """
+
+    def __init__(
+        self, tracking_uri: str, artifact_root: Path, *, experiment: str, model: str
+    ) -> None:
+        _quieten()
+        self._uri = tracking_uri
+        self._artifact_root = artifact_root
+        self._experiment = experiment
+        self._model = model
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """
+        The registry that settings name.
+
+        Raises:
+            ConfigurationError: they name none.
+        """
+        if settings.mlflow_tracking_uri is None:
+            raise ConfigurationError("BOOKREC_MLFLOW_TRACKING_URI is not set for this process")
+        return cls(
+            settings.mlflow_tracking_uri.get_secret_value(),
+            settings.artifact_root,
+            experiment=settings.experiment,
+            model=settings.registered_model,
+        )
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+
+    def prepare(self) -> str:
+        """
+        Make the database, the experiment and the registered model; gives the experiment's id.
+
+        To be called from one process before any other: MLflow's first set-up is not safe to race.
+        """
+        with _translated():
+            known = self._client.get_experiment_by_name(self._experiment)
+            experiment_id = known.experiment_id if known else self._create_experiment()
+            if not self._client.search_registered_models(f"name = '{self._model}'"):
+                self._client.create_registered_model(self._model)
+            return str(experiment_id)
+
+    def _create_experiment(self) -> str:
+        if self._uri.startswith("http"):
+            return str(self._client.create_experiment(self._experiment))
+        self._artifact_root.mkdir(parents=True, exist_ok=True)
+        location = self._artifact_root.as_uri()
+        return str(self._client.create_experiment(self._experiment, location))
+
+    def record_run(
+        self,
+        name: str,
+        pipeline_run: str,
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+    ) -> str:
+        with _translated():
+            run = self._find_run(name, pipeline_run) or self._create_run(name, pipeline_run)
+            run_id = str(run.info.run_id)
+            for key, value in params.items():
+                if run.data.params.get(key) != str(value):
+                    self._client.log_param(run_id, key, value)
+            for key, number in metrics.items():
+                self._client.log_metric(run_id, key, number)
+            for key, value in tags.items():
+                self._client.set_tag(run_id, key, value)
+            self._client.set_terminated(run_id)
+            return run_id
+
+    def _create_run(self, name: str, pipeline_run: str) -> "Run":
+        return self._client.create_run(
+            self.prepare(),
+            run_name=f"{name} {datetime.now(UTC):%Y-%m-%d %H:%M}",
+            tags={PIPELINE_RUN: pipeline_run, "model": name},
+        )
+
+    def _find_run(self, name: str, pipeline_run: str) -> "Run | None":
+        found = self._client.search_runs(
+            [self.prepare()],
+            f"tags.{PIPELINE_RUN} = '{pipeline_run}' and tags.model = '{name}'",
+            max_results=1,
+        )
+        return found[0] if found else None
+
+    def register(
+        self, name: str, pipeline_run: str, bundle: Path, tags: Mapping[str, str]
+    ) -> ModelVersion:
+        with _translated():
+            known = [v for v in self.versions() if v.tags.get(PIPELINE_RUN) == pipeline_run]
+            if known:
+                return known[0]
+            run = self._find_run(name, pipeline_run)
+            if run is None:
+                raise RegistryError(f"no run of {name} is recorded for {pipeline_run}")
+            uri = self._log_model(str(run.info.run_id), bundle)
+            created = self._client.create_model_version(
+                self._model,
+                uri,
+                run_id=str(run.info.run_id),
+                tags={PIPELINE_RUN: pipeline_run, **tags},
+            )
+            return _version(created)
+
+    def _log_model(self, run_id: str, bundle: Path) -> str:
+        import mlflow
+
+        mlflow.set_tracking_uri(self._uri)
+        mlflow.set_registry_uri(self._uri)
+        with mlflow.start_run(run_id=run_id):
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                # Code by reference and arrays as files: nothing is pickled, and any MLflow user
+                # can load it with mlflow.pyfunc.load_model where this package is installed.
+                loader_module="pipelines.models.pyfunc",
+                data_path=str(bundle),
+                pip_requirements=["book-recommender"],
+            )
+        return str(logged.model_uri)
+
+    def set_alias(self, alias: str, version: int) -> None:
+        with _translated():
+            self._client.set_registered_model_alias(self._model, alias, str(version))
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        with _translated():
+            found = self._client.search_registered_models(f"name = '{self._model}'")
+            if not found or alias not in found[0].aliases:
+                return None
+            return _version(self._client.get_model_version_by_alias(self._model, alias))
+
+    def versions(self) -> list[ModelVersion]:
+        with _translated():
+            models = self._client.search_registered_models(f"name = '{self._model}'")
+            if not models:
+                return []
+            aliases: dict[str, list[str]] = {}
+            for alias, version in models[0].aliases.items():
+                aliases.setdefault(str(version), []).append(alias)
+            found = self._client.search_model_versions(f"name = '{self._model}'")
+            listed = [_version(v, tuple(sorted(aliases.get(str(v.version), [])))) for v in found]
+            return sorted(listed, key=lambda v: -v.version)
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """The last value of every metric of a run."""
+        with _translated():
+            return dict(self._client.get_run(run_id).data.metrics)
+
+    def fetch(self, version: int, target: Path) -> Path:
+        with _translated():
+            uri = self._client.get_model_version_download_uri(self._model, str(version))
+            if uri.startswith("models:/"):
+                uri = self._client.get_logged_model(uri.removeprefix("models:/")).artifact_location
+            local = _local_path(uri)
+            if local is not None:
+                return _bundle_in(local)
+            final = target / f"{self._model}-{version}"
+            return _bundle_in(final if final.is_dir() else self._download(uri, final))
+
+    def _download(self, uri: str, final: Path) -> Path:
+        from mlflow.artifacts import download_artifacts
+
+        draft = final.parent / f".{final.name}.{uuid4().hex}"
+        draft.mkdir(parents=True)
+        try:
+            fetched = Path(
+                download_artifacts(artifact_uri=uri, dst_path=str(draft), tracking_uri=self._uri)
+            )
+            with contextlib.suppress(OSError):  # another worker was first: its copy serves as well
+                fetched.rename(final)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return final
+
+
+def _bundle_in(model_folder: Path) -> Path:
+    for manifest in sorted(model_folder.glob("data/*/manifest.json")):
+        return manifest.parent
+    raise RegistryError(
+        f"no model bundle in {model_folder}: was it deleted from the artifact root?"
+    )
+
+
+def _local_path(uri: str) -> Path | None:
+    parsed = urlparse(uri)
+    if parsed.scheme == "file":
+        return Path(unquote(parsed.path))
+    return Path(uri) if not parsed.scheme else None
+
+
+def _version(found: "MlflowVersion", aliases: tuple[str, ...] | None = None) -> ModelVersion:
+    return ModelVersion(
+        version=int(found.version),
+        run_id=str(found.run_id),
+        created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        aliases=tuple(sorted(found.aliases)) if aliases is None else aliases,
+        tags=dict(found.tags),
+    )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """MLflow's errors as ours, first line only: the rest may hold an address with a password."""
+    import sqlalchemy.exc
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+        first_line = next(iter(str(error).splitlines()), "")
+        raise RegistryError(f"MLflow: {first_line[:300]}") from error
+
+
+def _quieten() -> None:
+    """No telemetry, no progress bars, no advice about pip in our users' terminals."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")
+    # MLflow's own retries would hold a caller for minutes when its server is down.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

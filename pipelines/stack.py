@@ -1,0 +1,147 @@
+"""
+The programs of the local stack, as command lines and environments.
+
+Nothing of Airflow, BentoML or MLflow is imported here: each is a program of its own.
+"""
+
+import os
+import secrets
+import socket
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.settings import Settings
+from pipelines.storage.database import sibling
+from pipelines.storage.services import environment
+
+_AIRFLOW_USER = "admin"
+
+
+@dataclass(frozen=True)
+class Program:
+    """
+    One process of the stack.
+
+    Attributes:
+        argv: The command line; holds no secrets.
+        address: What a person opens once it answers; None for one without a page.
+        health: What answers 200 once the program is ready.
+    """
+
+    name: str
+    argv: list[str]
+    env: Mapping[str, str] = field(repr=False)
+    address: str | None = None
+    health: str | None = None
+
+
+def api_program(settings: Settings, *, port: int | None = None) -> Program:
+    """The BentoML service; on the configured port unless another is given."""
+    port = port or settings.api.port
+    url = f"http://{settings.api.host}:{port}"
+    return Program(
+        "api",
+        [
+            _script("bentoml"), "serve", "serving.service:BookRecommender",
+            "--host", settings.api.host, "--port", str(port),
+        ],
+        {
+            **environment(settings),
+            "BENTOML_HOME": str(settings.home / "bentoml"),
+            "BENTOML_DO_NOT_TRACK": "True",
+        },
+        address=f"{url}/docs",
+        health=f"{url}/livez",
+    )  # fmt: skip
+
+
+def mlflow_program(settings: Settings) -> Program:
+    """MLflow's server on our database and artifact root; its user interface compares models."""
+    stack = settings.stack
+    url = f"http://127.0.0.1:{stack.mlflow_port}"
+    assert settings.mlflow_tracking_uri is not None  # noqa: S101 - prepared settings have it
+    return Program(
+        "mlflow",
+        [
+            _script("mlflow"), "server", "--host", "127.0.0.1", "--port", str(stack.mlflow_port),
+            "--workers", "1", "--artifacts-destination", settings.artifact_root.as_uri(),
+        ],
+        {
+            # By environment: a command line can be read by everyone on the machine.
+            "MLFLOW_BACKEND_STORE_URI": settings.mlflow_tracking_uri.get_secret_value(),
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        },
+        address=f"{url}/#/experiments?workflowType=machine_learning",
+        health=f"{url}/health",
+    )  # fmt: skip
+
+
+def airflow_programs(settings: Settings) -> list[Program]:
+    """Airflow's API server (with its user interface), scheduler, DAG processor and triggerer."""
+    url = f"http://127.0.0.1:{settings.stack.airflow_port}"
+    env = {**environment(settings), **airflow_environment(settings)}
+    airflow = _script("airflow")
+    api = [airflow, "api-server", "--host", "127.0.0.1", "--port", str(settings.stack.airflow_port)]
+    return [
+        Program("airflow", api, env, address=url, health=f"{url}/api/v2/version"),
+        *(Program(n, [airflow, n], env) for n in ("scheduler", "dag-processor", "triggerer")),
+    ]
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """Airflow's settings for this home: its own folder, and a database beside ours."""
+    home, url = settings.home / "airflow", f"http://127.0.0.1:{settings.stack.airflow_port}"
+    dags = Path(__file__).parent.parent / "dags"
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_database(settings),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{_AIRFLOW_USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(airflow_password_file(settings)),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        # Free ports, so that a second home on this machine does not meet this one.
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": (
+            "great_expectations=WARNING faiss=ERROR alembic=WARNING airflow.sdk.api.client=CRITICAL"
+        ),
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+def airflow_database(settings: Settings) -> str:
+    """Where Airflow keeps its metadata."""
+    assert settings.database_url is not None  # noqa: S101 - prepared settings have it
+    return sibling(settings.database_url.get_secret_value(), "airflow")
+
+
+def airflow_password_file(settings: Settings) -> Path:
+    """The file with the password of Airflow's user `admin`, made on first use."""
+    path = settings.home / "airflow" / "passwords.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as stream:
+            stream.write(f'{{"{_AIRFLOW_USER}": "{secrets.token_urlsafe(12)}"}}')
+    return path
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _script(name: str) -> str:
+    """A program of this very environment, whatever PATH says."""
+    beside = Path(sys.executable).parent / name
+    return str(beside if beside.exists() else Path(sysconfig.get_path("scripts")) / name)

@@ -1,0 +1,91 @@
+"""Repair what can be repaired, set the rest aside, and store what is left in PostgreSQL."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.data.cleaning import catalogue_from, clean_books, clean_ratings
+from pipelines.data.ids import distinct_readers, restore_id_types
+from pipelines.errors import DataError
+from pipelines.stages.run_context import RunContext, Summary
+from pipelines.storage.repositories import LibraryRepository
+
+
+def run(ctx: RunContext) -> Summary:
+    """
+    Write clean ratings, books and readers, and upsert them.
+
+    Raises:
+        DataError: no rating is left, or a row was neither kept nor quarantined.
+    """
+    valid = ctx.folder.reading("validate")
+    raw_books = _table(valid / "books.parquet")
+    books = clean_books(raw_books) if raw_books is not None else None
+    ratings = clean_ratings(
+        pq.read_table(valid / "ratings.parquet"),
+        books=books.table if books else None,
+        scale=ctx.summary("validate")["rating_scale"],
+    )
+    quarantine = pa.concat_tables(
+        [ratings.quarantine, books.quarantine] if books else [ratings.quarantine]
+    )
+    _account_for_every_row(ctx, ratings.table.num_rows, quarantine)
+    catalogue = books.table if books else catalogue_from(ratings.table)
+    everyone = distinct_readers(pq.read_table(ctx.folder.reading("ingest") / "ratings.parquet"))
+    typed = restore_id_types(ratings.table, catalogue, everyone)
+    stored = _store(ctx, *typed)
+    with ctx.stage("clean", inputs=["ingest", "validate"]) as draft:
+        pq.write_table(typed[0], draft.folder / "ratings.parquet")
+        pq.write_table(typed[1], draft.folder / "books.parquet")
+        pq.write_table(pa.table({"user_id": typed[2]}), draft.folder / "readers.parquet")
+        pq.write_table(quarantine, draft.folder / "quarantine.parquet")
+        draft.summary |= {
+            "ratings": typed[0].num_rows,
+            "books": typed[1].num_rows,
+            "readers": len(typed[2]),
+            "example_reader": _example_reader(typed[0]),
+            "quarantined": pc.value_counts(quarantine["rule"]).to_pylist(),
+            "repairs": {**ratings.repairs, **(books.repairs if books else {})},
+            "stored": stored,
+        }
+    return draft.summary
+
+
+def _example_reader(ratings: pa.Table) -> int | str:
+    """A reader to show recommendations for: the most active one, as found."""
+    counts = pc.value_counts(ratings["user_id"])
+    most = pc.index(counts.field("counts"), pc.max(counts.field("counts"))).as_py()
+    reader: int | str = counts.field("values")[most].as_py()
+    return reader
+
+
+def _table(path: Path) -> pa.Table | None:
+    return pq.read_table(path) if path.exists() else None
+
+
+def _account_for_every_row(ctx: RunContext, kept: int, quarantine: pa.Table) -> None:
+    """Rows in = rows kept + rows quarantined, over all stages so far."""
+    aside = quarantine
+    for stage in ("ingest", "validate"):
+        earlier = pq.read_table(ctx.folder.reading(stage) / "quarantine.parquet")
+        aside = pa.concat_tables([aside, earlier])
+    quarantined = pc.sum(pc.equal(aside["dataset"], "ratings")).as_py() or 0
+    ingest = ctx.summary("ingest")
+    rows_in = ingest["ratings"] + ingest["ratings_rejected"]
+    if rows_in != kept + quarantined:
+        raise DataError(f"of {rows_in} ratings {kept} were kept and {quarantined} quarantined")
+    if kept == 0:
+        raise DataError("no rating is left after cleaning: see quarantine.parquet for the reasons")
+
+
+def _store(ctx: RunContext, ratings: pa.Table, books: pa.Table, users: pa.Array) -> dict[str, int]:
+    with ctx.unit_of_work() as session:
+        library = LibraryRepository(session, ctx.params.source)
+        frame = books.to_pandas()
+        return {
+            "books_changed": library.upsert_books(frame.assign(year=frame["year"].astype("Int32"))),
+            "readers_added": library.upsert_readers(users.to_pylist()),
+            "ratings_changed": library.upsert_ratings(ratings.to_pandas()),
+        }

@@ -1,0 +1,23 @@
+"""Put the bundle into the registry as a new version, and call it challenger."""
+
+import json
+
+from pipelines.registry import CHALLENGER
+from pipelines.stages.evaluate import HYBRID
+from pipelines.stages.run_context import RunContext, Summary
+
+
+def run(ctx: RunContext) -> Summary:
+    """Register once for a run: a repeated stage finds its version again."""
+    blend = ctx.folder.reading("blend")
+    metrics = json.loads((ctx.folder.reading("evaluate") / "metrics.json").read_text())
+    tags = ctx.tags() | {k: f"{v:.6g}" for k, v in metrics[HYBRID]["metrics"].items()}
+    with ctx.stage("register", inputs=["blend", "evaluate"]) as draft:
+        version = ctx.registry.register(HYBRID, ctx.run_id, blend / "bundle", tags)
+        ctx.registry.set_alias(CHALLENGER, version.version)
+        draft.summary |= {
+            "model": ctx.settings.registered_model,
+            "version": version.version,
+            "mlflow_run_id": version.run_id,
+        }
+    return draft.summary

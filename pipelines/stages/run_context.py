@@ -1,0 +1,155 @@
+"""The composition root of batch runs: what a stage needs, made from settings and run parameters."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from pipelines.errors import ConfigurationError, StorageError
+from pipelines.registry import MlflowRegistry
+from pipelines.settings import Settings
+from pipelines.storage.artifacts import MANIFEST, RunFolder
+from pipelines.storage.unit_of_work import unit_of_work
+
+Summary = dict[str, Any]
+"""What a stage tells the next one and the log: small and JSON-able."""
+
+
+class RunParams(BaseModel):
+    """What distinguishes one run from another; the same parameters and data give the same model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = "sample"
+    data_path: str | None = None
+    seed: int = Field(42, ge=0)
+
+
+@dataclass
+class StageDraft:
+    """A stage's folder while it is being written."""
+
+    folder: Path
+    summary: Summary = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run; gives stages their folders, randomness and connections."""
+
+    run_id: str
+    params: RunParams
+    settings: Settings
+    orchestrator_run: str = ""
+    """The id under which Airflow knows this run; empty without Airflow."""
+
+    @cached_property
+    def folder(self) -> RunFolder:
+        return RunFolder(
+            self.settings.storage_root, self.run_id, mirror=self.settings.home / "mirror"
+        )
+
+    @cached_property
+    def registry(self) -> MlflowRegistry:
+        return MlflowRegistry.from_settings(self.settings)
+
+    def unit_of_work(self) -> AbstractContextManager[Session]:
+        """One transaction on our database."""
+        if self.settings.database_url is None:
+            raise ConfigurationError("BOOKREC_DATABASE_URL is not set for this process")
+        return unit_of_work(self.settings.database_url.get_secret_value())
+
+    @property
+    def data_fingerprint(self) -> str:
+        """A hash of what models were made from."""
+        return fingerprint(self.folder.reading("preprocess"))
+
+    def tags(self) -> dict[str, str]:
+        """What every MLflow run and model version of this run is tagged with."""
+        return {
+            "source": self.params.source,
+            "seed": str(self.params.seed),
+            "data_fingerprint": self.data_fingerprint,
+            "git_sha": git_sha(),
+            "airflow_run_id": self.orchestrator_run or "none",
+        }
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Randomness that depends on the run's seed and the purpose alone."""
+        return np.random.default_rng([self.params.seed, zlib.crc32(purpose.encode())])
+
+    @contextmanager
+    def stage(self, address: str, *, inputs: Sequence[str]) -> Iterator[StageDraft]:
+        """The folder of a stage: it appears, with its manifest, when the block ends well."""
+        started = time.perf_counter()
+        manifest: dict[str, Any] = {
+            "params": self.params.model_dump(),
+            "inputs": {name: fingerprint(self.folder.reading(name)) for name in inputs},
+        }
+        with self.folder.writing(address, manifest) as folder:
+            draft = StageDraft(folder)
+            yield draft
+            manifest |= {
+                "summary": draft.summary,
+                "seconds": round(time.perf_counter() - started, 3),
+                "finished_at": datetime.now(UTC).isoformat(),
+            }
+
+    def summary(self, address: str) -> Summary:
+        """What a finished stage told."""
+        told: Summary = self.folder.manifest(address)["summary"]
+        return told
+
+    def is_current(self, address: str) -> bool:
+        """Whether a stage has finished with these parameters and with the inputs that lie there."""
+        try:
+            manifest = self.folder.manifest(address)
+            found = {name: fingerprint(self.folder.reading(name)) for name in manifest["inputs"]}
+        except StorageError:
+            return False
+        return bool(manifest["params"] == self.params.model_dump() and manifest["inputs"] == found)
+
+
+def run_id_of(airflow_run_id: str) -> str:
+    """The run id for an Airflow run: the same, with what cannot stand in a folder name replaced."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", airflow_run_id)[:128]
+
+
+@lru_cache
+def git_sha() -> str:
+    """The revision of this code: BOOKREC_GIT_SHA, else what git says, else "unknown"."""
+    if sha := os.environ.get("BOOKREC_GIT_SHA"):
+        return sha
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        told = subprocess.run(
+            command,
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return told.stdout.strip()
+
+
+def fingerprint(stage_folder: Path) -> str:
+    """A hash of a stage's files, blind to when they were made."""
+    files = json.loads((stage_folder / MANIFEST).read_text())["files"]
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,85 @@
+"""Ask the service to fill its cache for the model that has just become champion."""
+
+import time
+from typing import Any
+
+import httpx
+import structlog
+
+from pipelines.errors import ServiceUnavailableError
+from pipelines.settings import ApiSettings
+from pipelines.stages.run_context import RunContext, Summary
+
+log = structlog.get_logger()
+
+WARM_URL = "/api/v1/admin/cache/warm"
+
+
+def run(ctx: RunContext) -> Summary:
+    """Wait until the cache is warm; a refused challenger leaves it as it is."""
+    promoted = ctx.summary("promote")
+    with ctx.stage("warm_cache", inputs=["promote"]) as draft:
+        if promoted["accepted"]:
+            draft.summary |= warm_champion(ctx.settings.api, version=promoted["version"])
+        else:
+            draft.summary |= {"warmed": 0, "skipped": "the challenger was refused"}
+    return draft.summary
+
+
+def warm_champion(api: ApiSettings, *, version: int | None = None) -> Summary:
+    """
+    Warm the cache of a running service; without one there is nothing to warm, and it says so.
+
+    Raises:
+        ServiceUnavailableError: the service answered, and then failed.
+    """
+    try:
+        return warm(api, version)
+    except httpx.ConnectError:
+        log.warning("cache_not_warmed", reason="no service is running", url=api.url)
+        return {"warmed": 0, "skipped": f"no service is running at {api.url}"}
+
+
+def warm(api: ApiSettings, version: int | None, *, timeout_seconds: float = 600) -> Summary:
+    """
+    Start the warming of the champion and follow it to its end.
+
+    Args:
+        api: Where the service is.
+        version: What the champion must be; None where any will do.
+        timeout_seconds: How long to wait for the end.
+
+    Raises:
+        httpx.ConnectError: nothing listens there.
+        ServiceUnavailableError: refused, failed, too slow, or warming another version.
+    """
+    token = api.admin_token.get_secret_value() if api.admin_token else ""
+    deadline = time.monotonic() + timeout_seconds
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=api.url, headers=headers, timeout=30) as client:
+        state = _state(client.post(WARM_URL))
+        while not state["finished"]:
+            if time.monotonic() > deadline:
+                raise ServiceUnavailableError(f"the cache is still cold after {timeout_seconds} s")
+            time.sleep(0.2)
+            state = _state(client.get(WARM_URL))
+    if version not in (None, state["version"]):
+        raise ServiceUnavailableError(
+            f"the service warmed version {state['version']}, not {version}: "
+            "does it use the same registry?"
+        )
+    return {
+        "version": state["version"],
+        "warmed": state["done"],
+        "readers": state["total"],
+        "seconds": state["seconds"],
+    }
+
+
+def _state(response: httpx.Response) -> dict[str, Any]:
+    if response.is_error:
+        raise ServiceUnavailableError(
+            f"the service answered {response.status_code} to a warm-up: {response.text[:200]}"
+        )
+    state: dict[str, Any] = response.json()
+    return state

@@ -1,0 +1,156 @@
+"""
+Run folders: everything a run makes lies under `<storage>/runs/<run_id>/<stage>/`.
+
+A stage's folder appears whole or not at all: it is written under a temporary name beside its place,
+its `manifest.json` last, and then renamed. With a remote storage (any fsspec URL) a run folder is
+mirrored below `mirror` and a stage counts as present once its manifest is, which is uploaded last.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import fsspec
+
+from pipelines.errors import StorageError
+
+MANIFEST = "manifest.json"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def new_run_id() -> str:
+    """A run id that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+
+
+def file_sha256(path: Path) -> str:
+    """The checksum of a file, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_files(folder: Path) -> dict[str, str]:
+    """Checksums of all files below `folder`, by relative path."""
+    return {
+        p.relative_to(folder).as_posix(): file_sha256(p)
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+class RunFolder:
+    """One run's folder. Stages read and write local paths; a remote storage is kept in step."""
+
+    def __init__(self, storage_url: str, run_id: str, *, mirror: Path) -> None:
+        if not _RUN_ID.fullmatch(run_id):
+            raise StorageError(
+                f"run id {run_id!r} is not usable as a folder name: use letters, digits, . _ -"
+            )
+        self.run_id = run_id
+        self._fs, root = fsspec.core.url_to_fs(storage_url)
+        self._is_local = "file" in (
+            self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,)
+        )
+        self._remote = f"{root.rstrip('/')}/runs/{run_id}"
+        self.path = Path(self._remote) if self._is_local else mirror / "runs" / run_id
+
+    @contextmanager
+    def writing(self, address: str, manifest: dict[str, Any]) -> Iterator[Path]:
+        """
+        A new empty folder that becomes `address` when the block ends without an error.
+
+        Args:
+            address: Stage name, or `stage/part`.
+            manifest: What to record; read when the block ends, so the block may add to it.
+        """
+        final = self.path / address
+        final.parent.mkdir(parents=True, exist_ok=True)
+        draft = final.parent / f".{final.name}.{uuid4().hex}"
+        draft.mkdir()
+        try:
+            yield draft
+            record = {"run_id": self.run_id, "address": address, **manifest}
+            record["files"] = folder_files(draft)
+            (draft / MANIFEST).write_text(json.dumps(record, indent=1, default=str))
+            _replace_folder(draft, final)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        if not self._is_local:
+            self._upload(address)
+
+    def reading(self, address: str) -> Path:
+        """
+        The local folder of a finished stage.
+
+        Raises:
+            StorageError: the stage has not finished in this run.
+        """
+        if not self._is_local:
+            self._download(address)
+        folder = self.path / address
+        if not (folder / MANIFEST).is_file():
+            raise StorageError(
+                f"run {self.run_id} has no finished {address!r}: run the stages before it first"
+            )
+        return folder
+
+    def manifest(self, address: str) -> dict[str, Any]:
+        """What was recorded when the stage finished."""
+        recorded: dict[str, Any] = json.loads((self.reading(address) / MANIFEST).read_text())
+        return recorded
+
+    def has(self, address: str) -> bool:
+        """Whether the stage has finished in this run."""
+        try:
+            self.reading(address)
+        except StorageError:
+            return False
+        return True
+
+    def sweep_drafts(self) -> None:
+        """Remove what a killed run of this id left half-written. Call while no stage is running."""
+        for draft in self.path.glob("**/.*.*"):
+            if draft.is_dir():
+                shutil.rmtree(draft, ignore_errors=True)
+
+    def _upload(self, address: str) -> None:
+        folder, target = self.path / address, f"{self._remote}/{address}"
+        if self._fs.exists(f"{target}/{MANIFEST}"):
+            self._fs.rm(target, recursive=True)
+        for name in folder_files(folder):
+            if name != MANIFEST:
+                self._fs.put_file(str(folder / name), f"{target}/{name}")
+        self._fs.put_file(str(folder / MANIFEST), f"{target}/{MANIFEST}")
+
+    def _download(self, address: str) -> None:
+        source, final = f"{self._remote}/{address}", self.path / address
+        if not self._fs.exists(f"{source}/{MANIFEST}"):
+            return
+        manifest = self._fs.cat_file(f"{source}/{MANIFEST}")
+        present = final / MANIFEST
+        if present.is_file() and present.read_bytes() == manifest:
+            return
+        draft = final.parent / f".{final.name}.{uuid4().hex}"
+        names: Mapping[str, str] = json.loads(manifest)["files"]
+        for name in [*names, MANIFEST]:
+            (draft / name).parent.mkdir(parents=True, exist_ok=True)
+            self._fs.get_file(f"{source}/{name}", str(draft / name))
+        _replace_folder(draft, final)
+
+
+def _replace_folder(draft: Path, final: Path) -> None:
+    """Put `draft` in the place of `final`; being killed in between loses `final`, never mixes."""
+    if final.exists():
+        old = final.parent / f".{final.name}.{uuid4().hex}"
+        final.rename(old)
+        draft.rename(final)
+        shutil.rmtree(old)
+    else:
+        draft.rename(final)

@@ -1,0 +1,119 @@
+"""Connections to PostgreSQL: addresses, databases, migrations."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+
+from pipelines.errors import ConfigurationError, StorageError
+
+_MIGRATION_LOCK = 7_204_001
+"""Advisory lock: two processes that start at once migrate one after the other."""
+
+
+def parse_url(url: str) -> URL:
+    """
+    A PostgreSQL address with its driver named.
+
+    Raises:
+        ConfigurationError: malformed, or another database than PostgreSQL.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigurationError("the database URL is malformed") from error
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ConfigurationError(
+            f"the database must be PostgreSQL, not {parsed.get_backend_name()!r}"
+        )
+    return parsed.set(drivername="postgresql+psycopg2")
+
+
+def sibling(url: str, suffix: str) -> str:
+    """The address of the database `<name>_<suffix>` on the same server."""
+    parsed = parse_url(url)
+    return parsed.set(database=f"{parsed.database}_{suffix}").render_as_string(hide_password=False)
+
+
+def connect(url: str) -> Engine:
+    """An engine that notices dead connections and gives up on a dead server in seconds."""
+    return create_engine(
+        parse_url(url), pool_pre_ping=True, connect_args={"connect_timeout": 5}, pool_size=5
+    )
+
+
+def ping(url: str) -> str:
+    """
+    The server's version.
+
+    Raises:
+        StorageError: it does not answer.
+    """
+    engine = connect(url)
+    try:
+        with engine.connect() as connection:
+            return str(connection.execute(text("show server_version")).scalar_one())
+    except OperationalError as error:
+        raise StorageError(_unreachable(url, error)) from error
+    finally:
+        engine.dispose()
+
+
+def ensure_database(url: str) -> None:
+    """
+    Create the database that `url` names where it does not exist yet.
+
+    Raises:
+        StorageError: the server does not answer, or refuses to create it.
+    """
+    parsed = parse_url(url)
+    for maintenance in ("postgres", "template1"):
+        engine = create_engine(
+            parsed.set(database=maintenance),
+            isolation_level="AUTOCOMMIT",
+            connect_args={"connect_timeout": 5},
+        )
+        try:
+            with engine.connect() as connection:
+                _create_if_missing(connection, parsed.database or "")
+                return
+        except ProgrammingError as error:
+            raise StorageError(
+                f"cannot create database {parsed.database!r}: create it yourself, "
+                "or let this role create databases"
+            ) from error
+        except OperationalError as error:
+            failure = error
+        finally:
+            engine.dispose()
+    raise StorageError(_unreachable(url, failure)) from failure
+
+
+def _create_if_missing(connection: Connection, name: str) -> None:
+    known = connection.execute(text("select 1 from pg_database where datname = :n"), {"n": name})
+    if known.scalar() is None:
+        quoted = connection.dialect.identifier_preparer.quote(name)
+        connection.execute(text(f"create database {quoted}"))
+
+
+def _unreachable(url: str, error: OperationalError) -> str:
+    cause = str(error.orig).strip().splitlines()[0]
+    return f"PostgreSQL at {parse_url(url).render_as_string(hide_password=True)}: {cause}"
+
+
+def migrate(url: str) -> None:
+    """Bring our tables to the newest revision; safe to run twice and at once."""
+    engine = connect(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except OperationalError as error:
+        raise StorageError(_unreachable(url, error)) from error
+    finally:
+        engine.dispose()

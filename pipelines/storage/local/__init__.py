@@ -1,0 +1,1 @@
+"""The parts of `pipelines.storage.local_servers`."""

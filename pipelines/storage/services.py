@@ -1,0 +1,86 @@
+"""
+The servers a process works with: yours where settings name them, the home's own otherwise.
+
+Whoever starts a program (the command line, the local stack, a test) enters `running_services` once;
+its children find everything in their environment through `environment`.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import make_url
+
+from pipelines.settings import Settings
+from pipelines.storage.database import ensure_database, migrate, sibling
+from pipelines.storage.local_servers import local_servers
+
+
+@contextmanager
+def running_services(settings: Settings) -> Iterator[Settings]:
+    """
+    Settings in which every address is known, and databases exist and are migrated.
+
+    Raises:
+        StorageError: a server cannot be reached or started.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    own_postgres, own_redis = settings.database_url is None, settings.redis_url is None
+    with local_servers(settings.home, postgres=own_postgres, redis=own_redis) as servers:
+        database = settings.database_url or SecretStr(_in_database(servers.postgres_url, "bookrec"))
+        redis = settings.redis_url or SecretStr(servers.redis_url or "")
+        yield prepared(settings.model_copy(update={"database_url": database, "redis_url": redis}))
+
+
+def prepared(settings: Settings) -> Settings:
+    """Settings completed by what follows from the database's address; makes and migrates it."""
+    assert settings.database_url is not None  # noqa: S101 - the callers' contract, for the type checker
+    url = settings.database_url.get_secret_value()
+    ensure_database(url)
+    migrate(url)
+    tracking = settings.mlflow_tracking_uri
+    if tracking is None:
+        tracking = SecretStr(sibling(url, "mlflow"))
+        ensure_database(tracking.get_secret_value())
+    api = settings.api
+    if api.admin_token is None:
+        api = api.model_copy(update={"admin_token": SecretStr(_own_token(settings.home))})
+    return settings.model_copy(update={"mlflow_tracking_uri": tracking, "api": api})
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Variables that hand prepared settings to a child process; holds secrets."""
+    values = {
+        "BOOKREC_HOME": str(settings.home),
+        "BOOKREC_DATABASE_URL": _secret(settings.database_url),
+        "BOOKREC_REDIS_URL": _secret(settings.redis_url),
+        "BOOKREC_MLFLOW_TRACKING_URI": _secret(settings.mlflow_tracking_uri),
+        "BOOKREC_MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
+        "BOOKREC_API__HOST": settings.api.host,
+        "BOOKREC_API__PORT": str(settings.api.port),
+        "BOOKREC_API__ADMIN_TOKEN": _secret(settings.api.admin_token),
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _secret(value: SecretStr | None) -> str:
+    return value.get_secret_value() if value is not None else ""
+
+
+def _in_database(server_url: str | None, name: str) -> str:
+    return make_url(server_url or "").set(database=name).render_as_string(hide_password=False)
+
+
+def _own_token(home: Path) -> str:
+    """The admin token of this home, made once and readable by its owner alone."""
+    path, draft = home / "admin-token", home / f".admin-token.{os.getpid()}"
+    if not path.exists():
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY, 0o600), "w") as stream:
+            stream.write(secrets.token_urlsafe(32))
+        with suppress(FileExistsError):  # another process was first, and its token stands
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text()

@@ -1,0 +1,80 @@
+"""
+What PostgreSQL keeps.
+
+Ids are text here whatever their type in a source, and every table of readers and books is keyed by
+source first, so that book 7 of one catalogue never meets book 7 of another.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, DateTime, ForeignKeyConstraint, Index, String, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own way to declare it
+        str: Text,
+        datetime: DateTime(timezone=True),
+        list[str]: ARRAY(Text),
+        dict[str, Any]: JSONB,
+    }
+
+
+class BookRow(Base):
+    __tablename__ = "books"
+
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    book_id: Mapped[str] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    authors: Mapped[list[str]]
+    year: Mapped[int | None]
+    language: Mapped[str | None]
+    genres: Mapped[list[str]]
+    series: Mapped[str | None]
+    isbn13: Mapped[str | None]
+    description: Mapped[str | None]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ReaderRow(Base):
+    __tablename__ = "readers"
+
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class RatingRow(Base):
+    __tablename__ = "ratings"
+
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    book_id: Mapped[str] = mapped_column(primary_key=True)
+    rating: Mapped[float | None]
+    rated_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["source", "user_id"], ["readers.source", "readers.user_id"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(["source", "book_id"], ["books.source", "books.book_id"]),
+        Index("ratings_by_book", "source", "book_id"),
+    )
+
+
+class ModelReleaseRow(Base):
+    """One row for each decision of the gate, kept for ever."""
+
+    __tablename__ = "model_releases"
+
+    model: Mapped[str] = mapped_column(String(128), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str]
+    accepted: Mapped[bool]
+    decision: Mapped[dict[str, Any]]
+    metrics: Mapped[dict[str, Any]]
+    data_fingerprint: Mapped[str]
+    decided_at: Mapped[datetime] = mapped_column(server_default=func.now())

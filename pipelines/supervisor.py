@@ -1,0 +1,90 @@
+"""`bookrec up`: the whole local stack under one supervisor."""
+
+import os
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+
+from honcho import manager as honcho_manager
+from honcho.manager import Manager
+from honcho.printer import Printer
+from rich.console import Console
+
+from pipelines.errors import StorageError
+from pipelines.processes import is_ready
+from pipelines.settings import Settings
+from pipelines.stack import (
+    Program,
+    airflow_database,
+    airflow_environment,
+    airflow_password_file,
+    airflow_programs,
+    api_program,
+    mlflow_program,
+)
+from pipelines.storage.database import ensure_database
+from pipelines.storage.services import environment, running_services
+
+_READY_PATIENCE = 180
+
+
+def supervise(settings: Settings, console: Console) -> int:
+    """
+    Start every program, print their addresses as they answer, and stop all on Ctrl-C.
+
+    Returns:
+        0 after Ctrl-C or SIGTERM, else the exit code of the program that ended first.
+    """
+    # The scheduler needs longer than the default 5 s to let its workers go.
+    honcho_manager.KILL_WAIT = 30
+    with running_services(settings) as prepared:
+        console.print("Preparing Airflow's database …")
+        _prepare_airflow(prepared)
+        programs = [api_program(prepared), mlflow_program(prepared), *airflow_programs(prepared)]
+        log_file = settings.home / "logs" / "stack.log"
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("a") as log:
+            supervisor = Manager(Printer(log, colour=False))
+            for program in programs:
+                env = {**os.environ, **program.env}
+                supervisor.add_process(program.name, f"exec {shlex.join(program.argv)}", env=env)
+            console.print(f"Starting; the programs' output goes to {log_file}", soft_wrap=True)
+            _announce_in_background(programs, prepared, console)
+            supervisor.loop()
+    interrupted = supervisor.returncode in {130, 143}
+    if not interrupted:
+        console.print(f"[red]A program ended by itself, so all were stopped: see {log_file}[/]")
+    return 0 if interrupted else (supervisor.returncode or 1)
+
+
+def _prepare_airflow(settings: Settings) -> None:
+    ensure_database(airflow_database(settings))
+    program = airflow_programs(settings)[0]
+    env: Mapping[str, str] = os.environ | environment(settings) | airflow_environment(settings)
+    command = [program.argv[0], "db", "migrate"]
+    migrated = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    if migrated.returncode:
+        raise StorageError(f"Airflow's migration failed: {migrated.stderr.strip()[-500:]}")
+
+
+def _announce_in_background(programs: list[Program], settings: Settings, console: Console) -> None:
+    threading.Thread(target=_announce, args=(programs, settings, console), daemon=True).start()
+
+
+def _announce(programs: list[Program], settings: Settings, console: Console) -> None:
+    waiting = [p for p in programs if p.address]
+    deadline = time.monotonic() + _READY_PATIENCE
+    while waiting and time.monotonic() < deadline:
+        for program in [p for p in waiting if is_ready(p)]:
+            waiting.remove(program)
+            console.print(f"[green]✓[/] {program.name:<8} {program.address}", soft_wrap=True)
+        time.sleep(0.5)
+    for program in waiting:
+        console.print(f"[yellow]…[/] {program.name:<8} does not answer yet", soft_wrap=True)
+    console.print(
+        f"Airflow's user is admin, its password is in {airflow_password_file(settings)}.\n"
+        "Ctrl-C stops everything.",
+        soft_wrap=True,
+    )

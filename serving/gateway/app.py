@@ -1,0 +1,64 @@
+"""The HTTP face of the service, with no knowledge of what runs it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.responses import RedirectResponse
+
+from serving.bootstrap import Components
+from serving.gateway import errors
+from serving.gateway.edge import Edge
+from serving.gateway.routes import admin, books, health, models, recommendations
+
+_DESCRIPTION = """
+Books for readers, from the model that the pipeline promoted last.
+
+Ids are taken and given as they stand in the catalogue. Errors are problem documents (RFC 9457).
+"""
+
+
+def create_app(compose: Callable[[], Components]) -> FastAPI:
+    """
+    The gateway as an ASGI application.
+
+    Args:
+        compose: Makes the parts when the application starts; nothing is built before.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.components = compose()
+        async with app.state.components.running():
+            yield
+
+    # FastAPI's own page loads Swagger UI from another company's servers; this one brings it along.
+    app = FastAPIOffline(
+        redoc_url=None,
+        static_url="/docs/assets",
+        title="Bookrec",
+        version=version("book-recommender"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        # A redirect is of no use to a caller whose id holds an encoded slash.
+        redirect_slashes=False,
+    )
+    errors.install(app)
+    app.add_middleware(Edge)
+    app.include_router(_api(), prefix="/api/v1")
+    app.include_router(health.router)
+    app.add_api_route("/", _to_docs, include_in_schema=False)
+    return app
+
+
+def _api() -> APIRouter:
+    api = APIRouter()
+    for part in (recommendations, books, models, admin):
+        api.include_router(part.router)
+    return api
+
+
+async def _to_docs() -> RedirectResponse:
+    return RedirectResponse("/docs")

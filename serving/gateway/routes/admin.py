@@ -1,0 +1,38 @@
+"""What only the pipeline and its operators may ask."""
+
+import asyncio
+
+from fastapi import APIRouter, Depends, HTTPException, status
+
+from serving.gateway.deps import Parts, require_admin
+from serving.gateway.errors import described
+from serving.gateway.schemas import WarmReport
+
+router = APIRouter(
+    prefix="/admin",
+    tags=["admin"],
+    dependencies=[Depends(require_admin)],
+    responses=described(401, 403, 503),
+)
+
+
+@router.post("/cache/warm", summary="Warm the cache", status_code=status.HTTP_202_ACCEPTED)
+async def warm(parts: Parts) -> WarmReport:
+    """
+    Load the champion if it is new and compute the lists of all its readers.
+
+    Answers at once; a second request while one runs for the same version joins it.
+    """
+    await asyncio.to_thread(parts.slot.refresh, retry_refused=True)
+    return WarmReport.model_validate(await parts.warming.warm())
+
+
+@router.get("/cache/warm", summary="How warm the cache is", responses=described(404))
+async def warm_state(parts: Parts) -> WarmReport:
+    """The last warm-up of the champion, in whichever worker it ran."""
+    # Another worker may have been asked to warm a champion that this one has yet to load.
+    await asyncio.to_thread(parts.slot.refresh)
+    state = await parts.warming.state()
+    if state is None:
+        raise HTTPException(404, "no warm-up of this version was asked for")
+    return WarmReport.model_validate(state)

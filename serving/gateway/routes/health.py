@@ -1,0 +1,50 @@
+"""For orchestrators and Prometheus; outside /api, unversioned."""
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from pipelines.errors import CacheUnavailableError, NoModelError
+from serving.bootstrap import Components
+from serving.gateway.deps import Parts
+from serving.gateway.schemas import Check, Readiness
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", summary="Whether the process lives")
+async def livez() -> dict[str, str]:
+    return {"status": "alive"}
+
+
+@router.get(
+    "/readyz",
+    summary="Whether requests can be answered",
+    responses={503: {"model": Readiness, "description": "No model in service"}},
+)
+async def readyz(parts: Parts, response: Response) -> Readiness:
+    """A model is needed; Redis is not: without it answers are computed, and slower."""
+    model, redis = _model(parts), await _redis(parts)
+    if not model.ok:
+        response.status_code = 503
+    status = "unready" if not model.ok else "ready" if redis.ok else "degraded"
+    return Readiness(status=status, checks={"model": model, "redis": redis})
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", include_in_schema=False)
+async def metrics(parts: Parts) -> Response:
+    return Response(parts.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _model(parts: Components) -> Check:
+    try:
+        return Check(ok=True, detail=f"version {parts.slot.loaded().number}")
+    except NoModelError as error:
+        return Check(ok=False, detail=str(error))
+
+
+async def _redis(parts: Components) -> Check:
+    try:
+        await parts.cache.ping()
+    except CacheUnavailableError as error:
+        return Check(ok=False, detail=str(error))
+    return Check(ok=True, detail="answers")

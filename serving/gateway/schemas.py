@@ -1,0 +1,155 @@
+"""What the API answers. Ids keep the type they have in the catalogue: a number stays a number."""
+
+from datetime import datetime
+from typing import Any, Literal, Self
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.model_slot import LoadedModel, Refusal
+from serving.recommendation import ServedAnswer
+
+Id = int | str
+
+
+class RankedBook(BaseModel):
+    """One place of a list."""
+
+    rank: int = Field(description="From 1, best first.", examples=[1])
+    book_id: Id = Field(examples=[1302])
+    title: str = Field(examples=["The Left Hand of Darkness"])
+    authors: tuple[str, ...] = Field(examples=[["Ursula K. Le Guin"]])
+    score: float = Field(
+        description="Comparable within this list only; never ascends.", examples=[0.87]
+    )
+    reasons: tuple[str, ...] = Field(
+        description="Why it stands here, for a reader's eyes.",
+        examples=[["Because you liked The Dispossessed"]],
+    )
+
+
+class BookList(BaseModel):
+    """A ranked list and where it came from."""
+
+    recommendation_id: UUID = Field(default_factory=uuid4, description="Names this answer.")
+    model_version: int = Field(examples=[3])
+    source: Literal["cache", "model", "fallback"] = Field(
+        description="`fallback`: popular books, because nothing is known about whom it is for."
+    )
+    items: list[RankedBook]
+
+    @classmethod
+    def of(cls, answer: ServedAnswer, **fields: Any) -> Self:
+        """The list of `answer`, with the remaining fields as given."""
+        items = [
+            RankedBook.model_construct(rank=rank, **vars(item))
+            for rank, item in enumerate(answer.items, start=1)
+        ]
+        return cls(model_version=answer.model_version, source=answer.source, items=items, **fields)
+
+
+class ReadersList(BookList):
+    """Recommendations for one reader."""
+
+    user_id: Id = Field(examples=[4213])
+
+
+class SimilarBooks(BookList):
+    """Books like one book."""
+
+    book_id: Id = Field(examples=[1302])
+
+
+class Book(BaseModel):
+    """A catalogue entry; a source may bring further fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    book_id: Id = Field(examples=[1302])
+    title: str | None = Field(None, examples=["The Left Hand of Darkness"])
+    authors: list[str] = Field([], examples=[["Ursula K. Le Guin"]])
+
+
+class RefusalReport(BaseModel):
+    """Why the champion is not in service."""
+
+    version: int | None = Field(description="Null where the registry did not answer.")
+    reason: str = Field(examples=["manifest.json: checksum of item_knn/indices.npy differs"])
+    at: datetime
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Self:
+        return cls(version=refusal.version, reason=refusal.reason, at=refusal.at)
+
+
+class CurrentModel(BaseModel):
+    """The model in service."""
+
+    name: str = Field(examples=["bookrec-hybrid"])
+    version: int = Field(examples=[3])
+    run_id: str
+    aliases: tuple[str, ...] = Field(examples=[["champion"]])
+    created_at: datetime
+    loaded_at: datetime
+    tags: dict[str, str] = Field(
+        description="As registered, metrics included.", examples=[{"ndcg_at_10": "0.1812"}]
+    )
+    readers: int
+    books: int
+    last_refusal: RefusalReport | None
+
+    @classmethod
+    def of(cls, name: str, model: LoadedModel, refusal: Refusal | None) -> Self:
+        version = model.version
+        return cls(
+            name=name,
+            version=version.version,
+            run_id=version.run_id,
+            aliases=version.aliases,
+            created_at=version.created_at,
+            loaded_at=model.loaded_at,
+            tags=dict(version.tags),
+            readers=len(model.bundle.users),
+            books=len(model.bundle.books),
+            last_refusal=RefusalReport.of(refusal) if refusal is not None else None,
+        )
+
+
+class WarmReport(BaseModel):
+    """How far a warm-up is."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    version: int = Field(examples=[3])
+    done: int = Field(description="Readers so far.", examples=[150])
+    total: int = Field(description="Readers in all.", examples=[7000])
+    finished: bool = Field(description="Nothing more will happen; `outcome` says how it ended.")
+    outcome: Literal["running", "complete", "superseded", "failed"]
+    seconds: float = Field(examples=[2.1])
+
+
+class Check(BaseModel):
+    """One thing the service leans on."""
+
+    ok: bool
+    detail: str = Field(examples=["version 3"])
+
+
+class Readiness(BaseModel):
+    """Whether requests can be answered; `degraded` is slower but right."""
+
+    status: Literal["ready", "degraded", "unready"]
+    checks: dict[str, Check]
+
+
+class Problem(BaseModel):
+    """An error, after RFC 9457."""
+
+    type: str = Field(examples=["urn:bookrec:problem:book-not-found"])
+    title: str = Field(examples=["Book not found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["no book has the id '17'"])
+    request_id: str | None = Field(None, description="As in the X-Request-ID header and the log.")
+    errors: list[dict[str, str]] | None = Field(
+        None, description="For status 422: `where` each value stands and what is `wrong` with it."
+    )

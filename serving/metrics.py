@@ -1,0 +1,114 @@
+"""What Prometheus can ask; right with any number of workers."""
+
+import os
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from pipelines.errors import CacheUnavailableError
+from serving.cache import RecommendationCache
+from serving.model_slot import ModelSlot
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class ServingMetrics:
+    """
+    The service's own counters. Labels are bounded: route templates, never paths or ids.
+
+    `bentoml serve` names a folder in PROMETHEUS_MULTIPROC_DIR through which workers add up.
+    """
+
+    def __init__(self, slot: ModelSlot) -> None:
+        self._registry = CollectorRegistry()
+        self._slot = slot
+        self.requests = Counter(
+            "bookrec_requests",
+            "Requests by route template.",
+            ["route", "method", "status"],
+            registry=self._registry,
+        )
+        self.latency = Histogram(
+            "bookrec_request_seconds",
+            "Time from the first byte in to the last byte out.",
+            ["route"],
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        self.recommendations = Counter(
+            "bookrec_recommendations",
+            "Lists given to readers, by where they came from.",
+            ["source"],
+            registry=self._registry,
+        )
+        self.cache_operations = Counter(
+            "bookrec_cache_operations",
+            "Reads and writes on the request path, by result.",
+            ["result"],
+            registry=self._registry,
+        )
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus's text format."""
+        registry = self._registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry) + generate_latest(_ModelInfo(self._slot))
+
+
+class _ModelInfo:
+    """The version in service as a gauge, read when asked: no series of old versions stay behind."""
+
+    def __init__(self, slot: ModelSlot) -> None:
+        self._slot = slot
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        gauge = GaugeMetricFamily(
+            "bookrec_model_info",
+            "The model in service in the answering worker.",
+            labels=["version"],
+        )
+        model = self._slot.current
+        if model is not None:
+            gauge.add_metric([str(model.number)], 1)
+        yield gauge
+
+
+class CountedCache:
+    """A cache that counts how its reads and writes end."""
+
+    def __init__(self, cache: RecommendationCache, operations: Counter) -> None:
+        self._cache = cache
+        self._operations = operations
+
+    async def get(self, key: str) -> bytes | None:
+        try:
+            value = await self._cache.get(key)
+        except CacheUnavailableError:
+            self._operations.labels("unavailable").inc()
+            raise
+        self._operations.labels("miss" if value is None else "hit").inc()
+        return value
+
+    async def put(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
+        try:
+            await self._cache.put(values, ttl_seconds)
+        except CacheUnavailableError:
+            self._operations.labels("unavailable").inc()
+            raise
+        self._operations.labels("stored").inc()
+
+    async def claim(self, key: str, ttl_seconds: int) -> bool:
+        return await self._cache.claim(key, ttl_seconds)
+
+    async def drop(self, key: str) -> None:
+        await self._cache.drop(key)
+
+    async def ping(self) -> None:
+        await self._cache.ping()
+
+    async def close(self) -> None:
+        await self._cache.close()

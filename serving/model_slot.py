@@ -1,0 +1,173 @@
+"""The one place that holds the model in service, and the thread that follows the champion."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from pipelines.errors import ArtifactError, NoModelError, RegistryError
+from pipelines.models.bundle import ModelBundle
+from pipelines.registry import CHAMPION, ModelVersion, Registry
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 60.0
+"""A refused version is tried again after this long, in case its files were still on their way."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A bundle and the version it was loaded from."""
+
+    bundle: ModelBundle
+    version: ModelVersion
+    loaded_at: datetime
+
+    @property
+    def number(self) -> int:
+        """The version's number, as it stands in answers and cache keys."""
+        return self.version.version
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why the champion is not in service; `version` is None where the registry did not answer."""
+
+    version: int | None
+    reason: str
+    at: datetime
+
+
+class ModelSlot:
+    """
+    Holds the model in service.
+
+    `current` is replaced as a whole and never changed, so a caller that takes it once answers from
+    one model alone, whatever is promoted meanwhile.
+
+    Args:
+        registry: Says which version is champion.
+        model_cache: Where bundles of a remote registry are downloaded to.
+        load: Opens a bundle's folder.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        model_cache: Path,
+        *,
+        load: Callable[[Path], ModelBundle] = ModelBundle.load,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._model_cache = model_cache
+        self._open = load
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._retry_at: dict[int, float] = {}
+        self.current: LoadedModel | None = None
+        self.last_refusal: Refusal | None = None
+
+    def loaded(self) -> LoadedModel:
+        """
+        The model in service.
+
+        Raises:
+            NoModelError: none is loaded, with the reason where one is known.
+        """
+        model = self.current
+        if model is not None:
+            return model
+        if self.last_refusal is not None:
+            raise NoModelError(f"no model could be loaded: {self.last_refusal.reason}")
+        raise NoModelError("no champion yet: run the pipeline first")
+
+    def refresh(self, *, retry_refused: bool = False) -> bool:
+        """
+        Put the champion into service if it is not there yet; tells whether the model changed.
+
+        Never raises for a champion that cannot be had: the model in service stays.
+
+        Args:
+            retry_refused: Try a version again that was refused a moment ago.
+        """
+        with self._lock:
+            try:
+                champion = self._registry.by_alias(CHAMPION)
+            except RegistryError as error:
+                self._refuse(None, error)
+                return False
+            if champion is None or self._is_in_service(champion):
+                return False
+            if not retry_refused and self._clock() < self._retry_at.get(champion.version, 0.0):
+                return False
+            return self._load(champion)
+
+    def poll(self, stopped: threading.Event, seconds: float) -> None:
+        """Refresh now and every `seconds` until `stopped` is set; the body of a thread."""
+        while True:
+            try:
+                self.refresh()
+            except Exception:  # the edge of a thread that must outlive any defect
+                log.exception("model_poll_failed")
+            if stopped.wait(seconds):
+                return
+
+    def _is_in_service(self, champion: ModelVersion) -> bool:
+        model = self.current
+        if model is None or model.number != champion.version:
+            return False
+        self.last_refusal = None
+        if model.version != champion:  # its tags or aliases changed
+            self.current = replace(model, version=champion)
+        return True
+
+    def _load(self, champion: ModelVersion) -> bool:
+        started = self._clock()
+        try:
+            folder = self._registry.fetch(champion.version, self._model_cache)
+            bundle = _tried(self._open, folder)
+        except (RegistryError, ArtifactError) as error:
+            self._retry_at[champion.version] = self._clock() + RETRY_SECONDS
+            self._refuse(champion.version, error)
+            return False
+        self.current = LoadedModel(bundle, champion, datetime.now(UTC))
+        self.last_refusal = None
+        self._retry_at.clear()
+        log.info(
+            "model_loaded", version=champion.version, seconds=round(self._clock() - started, 3)
+        )
+        return True
+
+    def _refuse(self, version: int | None, error: Exception) -> None:
+        known = self.last_refusal
+        if known is not None and (known.version, known.reason) == (version, str(error)):
+            return
+        self.last_refusal = Refusal(version, str(error), datetime.now(UTC))
+        in_service = self.current.number if self.current is not None else None
+        log.warning("model_refused", version=version, reason=str(error), in_service=in_service)
+
+
+def _tried(load: Callable[[Path], ModelBundle], folder: Path) -> ModelBundle:
+    """
+    Open a bundle and ask it what readers will ask it.
+
+    Raises:
+        ArtifactError: it does not open, fails, or knows no book to recommend.
+    """
+    try:
+        bundle = load(folder)
+        bundle.recommend(str(next(iter(bundle.users), "")), 1)
+        popular = bundle.popular(1)
+    except ArtifactError:
+        raise
+    except Exception as error:  # whatever it is, readers would meet it next
+        raise ArtifactError(f"the model fails at its first question: {error!r}") from error
+    if not popular.items:
+        raise ArtifactError("the model has no book to recommend")
+    return bundle

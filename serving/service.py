@@ -1,0 +1,52 @@
+"""
+The service as BentoML runs it; the only importer of bentoml.
+
+    bentoml serve serving.service:BookRecommender --host 127.0.0.1 --port 8080
+"""
+
+import bentoml
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pipelines.settings import get_settings
+from serving.bootstrap import compose, tracking_uri
+from serving.gateway.app import create_app
+
+settings = get_settings()
+# Here and not only in the workers: the command then ends with one line, and nothing is respawned.
+tracking_uri(settings)
+
+gateway = create_app(lambda: compose(get_settings()))
+
+
+class GatewayFirst:
+    """
+    Hands every request to the gateway.
+
+    BentoML's own pages would answer first otherwise: probes without a word of what is wrong, a
+    plain-text 404, and an index page that loads scripts from elsewhere.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self._app if scope["type"] == "lifespan" else gateway)(scope, receive, send)
+
+
+@bentoml.asgi_app(gateway, path="/")  # mounted, so that BentoML opens and closes its lifespan
+@bentoml.service(
+    name="bookrec",
+    workers=settings.api.workers,
+    # Half of a request's time and a series a path, where the gateway counts by route.
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+    tracing={"excluded_urls": ".*"},
+    # Each request leaves a timer behind for as long as the limit, so the limit is short.
+    traffic={"timeout": 10, "max_concurrency": 512},
+    endpoints={"livez": "/livez", "readyz": "/readyz"},
+)
+class BookRecommender:
+    """Recommends books from the model that was promoted last."""
+
+
+BookRecommender.add_asgi_middleware(GatewayFirst)  # type: ignore[attr-defined] # mypy sees the class

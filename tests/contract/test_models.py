@@ -1,0 +1,112 @@
+"""Every model keeps the laws."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.data.interactions import History
+from pipelines.models.base import ExplainsScores, FindsSimilarBooks
+from pipelines.models.content import ContentRecommender
+from pipelines.models.factory import MODELS, create, load_model
+from pipelines.models.hybrid import HybridConfig, HybridRecommender
+from pipelines.models.item_knn import ItemKnnRecommender
+from pipelines.models.matrix_factorization import (
+    MatrixFactorizationConfig,
+    MatrixFactorizationRecommender,
+)
+from pipelines.models.popularity import PopularityRecommender
+from tests.contract.recommender import (
+    CollaborativeContract,
+    ExplainsScoresContract,
+    RecommenderContract,
+    SimilarBooksContract,
+)
+from tests.factories import checkerboard_data
+
+
+class TestPopularity(RecommenderContract):
+    @classmethod
+    def make(cls):
+        return PopularityRecommender()
+
+    @classmethod
+    def load(cls, folder: Path):
+        return PopularityRecommender.load(folder)
+
+
+class TestItemKnn(CollaborativeContract, SimilarBooksContract, ExplainsScoresContract):
+    @classmethod
+    def make(cls):
+        return ItemKnnRecommender()
+
+    @classmethod
+    def load(cls, folder: Path):
+        return ItemKnnRecommender.load(folder)
+
+    def test_contributions_sum_to_the_score(self, model):
+        """What is shown as a reason is what was added up."""
+        history = History.of([2, 4, 6])
+        amounts = model.contributions(history, 8)
+        assert amounts.sum() == pytest.approx(model.score(history)[8])
+
+
+class TestMatrixFactorization(CollaborativeContract, SimilarBooksContract, ExplainsScoresContract):
+    @classmethod
+    def make(cls):
+        return MatrixFactorizationRecommender(MatrixFactorizationConfig(embedding_size=4))
+
+    @classmethod
+    def load(cls, folder: Path):
+        return MatrixFactorizationRecommender.load(folder)
+
+    def test_contributions_sum_to_the_score(self, model):
+        """Eq. 7 of the paper is eq. 4 taken apart."""
+        history = History.of([2, 4, 6])
+        amounts = model.contributions(history, 8)
+        assert amounts.sum() == pytest.approx(model.score(history)[8], rel=1e-4)
+
+
+class TestContent(SimilarBooksContract, ExplainsScoresContract):
+    @classmethod
+    def make(cls):
+        return ContentRecommender()
+
+    @classmethod
+    def load(cls, folder: Path):
+        return ContentRecommender.load(folder)
+
+
+class TestHybrid(CollaborativeContract, SimilarBooksContract, ExplainsScoresContract):
+    @classmethod
+    def make(cls):
+        weights = {
+            "popularity": 0.05,
+            "item_knn": 0.45,
+            "matrix_factorization": 0.4,
+            "content": 0.1,
+        }
+        parts = {
+            name: create(name, **({"embedding_size": 4} if name == "matrix_factorization" else {}))
+            for name in weights
+        }
+        return HybridRecommender(HybridConfig(weights=weights), parts)
+
+    @classmethod
+    def load(cls, folder: Path):
+        return HybridRecommender.load(folder)
+
+
+def test_factory_opens_what_it_made(tmp_path):
+    """Every name of the factory saves under that name."""
+    for name in MODELS:
+        model = create(name).fit(checkerboard_data(), rng=np.random.default_rng(0))
+        model.save(tmp_path / name)
+        assert type(load_model(tmp_path / name)) is type(model)
+
+
+def test_powers_of_the_parts():
+    """Popularity knows neither neighbours nor reasons; the others know both."""
+    able = [name for name in MODELS if isinstance(create(name), FindsSimilarBooks)]
+    explaining = [name for name in MODELS if isinstance(create(name), ExplainsScores)]
+    assert able == explaining == ["item_knn", "matrix_factorization", "content"]

@@ -1,0 +1,148 @@
+"""Stand-ins that keep the contracts of the real things and need no server."""
+
+import itertools
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipelines.data.interactions import Id, Vocabulary
+from pipelines.errors import CacheUnavailableError, RegistryError
+from pipelines.models.bundle import Answer, Recommendation
+from pipelines.registry import ModelVersion
+
+
+class FakeRegistry:
+    """A registry in memory; set `failure` and it is out of reach."""
+
+    def __init__(self) -> None:
+        self.failure: str | None = None
+        self.fetched: list[int] = []
+        self._versions: dict[int, ModelVersion] = {}
+        self._bundles: dict[int, Path] = {}
+        self._aliases: dict[str, int] = {}
+
+    def record_run(
+        self,
+        name: str,
+        pipeline_run: str,
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+    ) -> str:
+        return f"{name}-{pipeline_run}"
+
+    def register(
+        self, name: str, pipeline_run: str, bundle: Path, tags: Mapping[str, str]
+    ) -> ModelVersion:
+        run_id = f"{name}-{pipeline_run}"
+        for known in self._versions.values():
+            if known.run_id == run_id:
+                return known
+        version = ModelVersion(len(self._versions) + 1, run_id, datetime.now(UTC), tags=dict(tags))
+        self._versions[version.version] = version
+        self._bundles[version.version] = bundle
+        return version
+
+    def set_alias(self, alias: str, version: int) -> None:
+        self._aliases[alias] = version
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        self._answer()
+        return self._listed(self._aliases[alias]) if alias in self._aliases else None
+
+    def versions(self) -> list[ModelVersion]:
+        return [self._listed(number) for number in sorted(self._versions, reverse=True)]
+
+    def fetch(self, version: int, target: Path) -> Path:
+        self._answer()
+        self.fetched.append(version)
+        return self._bundles[version]
+
+    def _answer(self) -> None:
+        if self.failure is not None:
+            raise RegistryError(self.failure)
+
+    def _listed(self, number: int) -> ModelVersion:
+        known = self._versions[number]
+        aliases = tuple(sorted(a for a, v in self._aliases.items() if v == number))
+        return ModelVersion(known.version, known.run_id, known.created_at, aliases, known.tags)
+
+
+class FakeBundle:
+    """A model of 300 books that gives reader number r the books r, r+1, … with falling scores."""
+
+    def __init__(self, users: Vocabulary, books: Vocabulary, title: str = "Book") -> None:
+        self.users = users
+        self.books = books
+        self._title = title
+        self.questions: list[str] = []
+
+    def recommend(self, user_id: str, n: int, *, explain: bool = True) -> Answer:
+        self.questions.append(user_id)
+        known = self.users.parse(user_id)
+        if known is None:
+            return self.popular(n)
+        start = int(self.users.nums([known])[0])
+        return Answer(self._items(start, n, ("because",) if explain else ()), "model")
+
+    def similar(self, book_id: str, n: int) -> Answer | None:
+        known = self.books.parse(book_id)
+        if known is None:
+            return None
+        return Answer(self._items(int(self.books.nums([known])[0]) + 1, n, ()), "model")
+
+    def popular(self, n: int) -> Answer:
+        return Answer(self._items(0, n, ("popular",)), "fallback")
+
+    def book(self, book_id: str) -> dict[str, Any] | None:
+        known = self.books.parse(book_id)
+        if known is None:
+            return None
+        return {"book_id": known, "title": f"{self._title} {known}", "authors": ["Ada"]}
+
+    def _items(self, start: int, n: int, reasons: tuple[str, ...]) -> tuple[Recommendation, ...]:
+        ids: list[Id] = list(self.books)
+        chosen = itertools.islice(itertools.cycle(ids), start, start + min(n, len(ids)))
+        return tuple(
+            Recommendation(book_id, f"{self._title} {book_id}", ("Ada",), 1 / (rank + 3), reasons)
+            for rank, book_id in enumerate(chosen)
+        )
+
+
+class FakeCache:
+    """A cache in memory that never forgets; set `failure` and it is out of reach."""
+
+    def __init__(self) -> None:
+        self.failure: str | None = None
+        self.values: dict[str, bytes] = {}
+
+    async def get(self, key: str) -> bytes | None:
+        self._answer()
+        return self.values.get(key)
+
+    async def put(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
+        self._answer()
+        self.values.update(values)
+
+    async def claim(self, key: str, ttl_seconds: int) -> bool:
+        self._answer()
+        if key in self.values:
+            return False
+        self.values[key] = b"1"
+        return True
+
+    async def drop(self, key: str) -> None:
+        self._answer()
+        self.values.pop(key, None)
+
+    async def ping(self) -> None:
+        self._answer()
+
+    async def close(self) -> None:
+        pass
+
+    def _answer(self) -> None:
+        if self.failure is not None:
+            raise CacheUnavailableError(self.failure)

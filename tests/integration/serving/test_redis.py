@@ -1,0 +1,116 @@
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+from starlette.testclient import TestClient
+from structlog.testing import capture_logs
+
+from tests.integration.serving.conftest import OwnRedis
+from tests.serving_parts import Shelf, admin, bundle, client, parts, redis_caches
+
+pytestmark = pytest.mark.integration
+
+READER = "/api/v1/users/3/recommendations"
+WARM = "/api/v1/admin/cache/warm"
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    shelf = Shelf()
+    shelf.publish(bundle(readers=500))
+    return shelf
+
+
+@pytest.fixture
+def http(shelf: Shelf, own_redis: OwnRedis) -> Iterator[TestClient]:
+    with client(parts(shelf, *redis_caches(own_redis.url))) as http:
+        yield http
+
+
+def test_a_list_is_kept_under_model_and_version_and_expires(
+    http: TestClient, shelf: Shelf, own_redis: OwnRedis
+):
+    assert [http.get(READER).json()["source"] for _ in range(2)] == ["model", "cache"]
+    key = "bookrec:bookrec-hybrid:v1:user:3"
+    with redis.Redis.from_url(own_redis.url) as raw:
+        assert raw.keys() == [key.encode()]
+        assert 86_000 < raw.ttl(key) <= 86_400
+    shelf.publish(bundle(title="Newer"))
+    http.app.state.components.slot.refresh()
+    assert [http.get(READER).json()["source"] for _ in range(2)] == ["model", "cache"]
+
+
+def test_an_entry_that_somebody_spoilt_is_computed_again(http: TestClient, own_redis: OwnRedis):
+    with redis.Redis.from_url(own_redis.url) as raw:
+        raw.set("bookrec:bookrec-hybrid:v1:user:3", "\x80nonsense")
+    assert [http.get(READER).json()["source"] for _ in range(2)] == ["model", "cache"]
+
+
+def test_a_command_that_redis_refuses_stops_nobody_else(http: TestClient, own_redis: OwnRedis):
+    with redis.Redis.from_url(own_redis.url) as raw:
+        raw.hset("bookrec:bookrec-hybrid:v1:user:4", "a", "b")  # SET may replace it, GET fails
+        raw.config_set("maxmemory", "1")
+        refused = http.get("/api/v1/users/4/recommendations").json()["source"]
+        raw.config_set("maxmemory", "0")
+    assert refused == "model"
+    assert [http.get(READER).json()["source"] for _ in range(2)] == ["model", "cache"]
+
+
+@pytest.mark.parametrize("outage", ["kill", "freeze"])
+def test_an_outage_is_fast_logged_once_and_ends_by_itself(
+    http: TestClient, own_redis: OwnRedis, outage: str
+):
+    expected = http.get(READER).json()["items"]
+    getattr(own_redis, outage)()
+    with capture_logs() as logs:
+        first, *others = [_timed(http) for _ in range(50)]
+        assert first < 0.5
+        assert sorted(others)[-2] < 0.2  # one of them may be the next trial
+        assert sum(others) < 1
+        assert http.get(READER).json()["items"] == expected
+        assert http.get("/readyz").json()["status"] == "degraded"
+    assert [log["event"] for log in logs].count("cache_lost") == 1
+
+    own_redis.start() if outage == "kill" else own_redis.thaw()
+    with capture_logs() as logs:
+        deadline = time.monotonic() + 5
+        while http.get(READER).json()["source"] != "cache":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert [log["event"] for log in logs].count("cache_recovered") == 1
+
+
+def test_a_redis_that_is_not_there_at_start_is_found_later(shelf: Shelf, own_redis: OwnRedis):
+    own_redis.kill()
+    with client(parts(shelf, *redis_caches(own_redis.url))) as http:
+        assert http.get(READER).json()["source"] == "model"
+        assert http.post(WARM, headers=admin()).status_code == 503
+        own_redis.start()
+        time.sleep(1.1)
+        assert http.post(WARM, headers=admin()).status_code == 202
+
+
+def test_a_warm_up_fills_every_reader_and_shows_in_another_worker(
+    http: TestClient, shelf: Shelf, own_redis: OwnRedis
+):
+    begun = http.post(WARM, headers=admin()).json()
+    assert (begun["version"], begun["total"]) == (1, 500)
+    joined = http.post(WARM, headers=admin()).json()
+    assert joined["version"] == 1
+    with client(parts(shelf, *redis_caches(own_redis.url))) as other:
+        deadline = time.monotonic() + 10
+        while not (state := other.get(WARM, headers=admin()).json())["finished"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert (state["outcome"], state["done"]) == ("complete", 500)
+        assert other.get("/api/v1/users/500/recommendations").json()["source"] == "cache"
+    with redis.Redis.from_url(own_redis.url) as raw:
+        assert len(raw.keys("*:user:*")) == 500
+        assert raw.keys("*lock*") == []
+
+
+def _timed(http: TestClient) -> float:
+    started = time.perf_counter()
+    assert http.get(READER).json()["source"] == "model"
+    return time.perf_counter() - started

@@ -1,0 +1,134 @@
+import pandas as pd
+import pytest
+
+from pipelines.storage.database import migrate
+from pipelines.storage.repositories import LibraryRepository, ModelRelease, ReleaseRepository
+from pipelines.storage.unit_of_work import unit_of_work
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def database(postgres_url: str) -> str:
+    migrate(postgres_url)
+    return postgres_url
+
+
+def books(**changes):
+    columns = {
+        "book_id": [1, 2],
+        "title": ["Dune", "Emma"],
+        "authors": [["Frank Herbert"], ["Jane Austen"]],
+        "year": pd.array([1965, 1815], "Int32"),
+        "language": ["en", "en"],
+        "genres": [["science-fiction"], ["classics", "romance"]],
+        "series": ["Dune", None],
+        "isbn13": [None, None],
+        "description": [None, "A matchmaker misjudges."],
+    }
+    return pd.DataFrame(columns | changes)
+
+
+def ratings(**changes):
+    columns = {
+        "user_id": ["a", "b"],
+        "book_id": [1, 2],
+        "rating": [5.0, None],
+        "rated_at": [pd.Timestamp("2024-05-01", tz="UTC"), pd.NaT],
+    }
+    return pd.DataFrame(columns | changes)
+
+
+def load(session, source="shop"):
+    library = LibraryRepository(session, source)
+    return (
+        library.upsert_books(books()),
+        library.upsert_readers(["a", "b"]),
+        library.upsert_ratings(ratings()),
+    )
+
+
+def test_the_same_batch_twice_changes_nothing_the_second_time(database):
+    with unit_of_work(database) as session:
+        first = load(session)
+    with unit_of_work(database) as session:
+        second = load(session)
+    assert first == (2, 2, 2)
+    assert second == (0, 0, 0)
+
+
+def test_only_a_changed_row_is_written(database):
+    with unit_of_work(database) as session:
+        load(session)
+        changed = LibraryRepository(session, "shop").upsert_ratings(ratings(rating=[5.0, 1.0]))
+    assert changed == 1
+
+
+def test_sources_never_meet(database):
+    with unit_of_work(database) as session:
+        load(session, "shop")
+        load(session, "library")
+        LibraryRepository(session, "shop").upsert_books(books(title=["Dune", "Emma, revised"]))
+        counts = LibraryRepository(session, "library").counts()
+    assert counts == {"books": 2, "readers": 2, "ratings": 2}
+
+
+@pytest.mark.parametrize(
+    "title",
+    ['a "quoted", title', "\\N", "two\nlines", "{braces}", "Ünïcødé 本", "'; drop table books; --"],
+)
+def test_any_text_survives_the_bulk_load(database, title):
+    with unit_of_work(database) as session:
+        frame = books(title=[title, "Emma"], authors=[[title, "x"], []])
+        LibraryRepository(session, "shop").upsert_books(frame)
+    with unit_of_work(database) as session:
+        from pipelines.storage.tables import BookRow
+
+        row = session.get(BookRow, ("shop", "1"))
+        assert row is not None
+        assert (row.title, row.authors) == (title, [title, "x"])
+
+
+def test_a_failing_batch_leaves_nothing_behind(database):
+    def load_and_fail():
+        with unit_of_work(database) as session:
+            load(session)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        load_and_fail()
+    with unit_of_work(database) as session:
+        assert LibraryRepository(session, "shop").counts()["ratings"] == 0
+
+
+def test_migrating_twice_is_harmless(database):
+    migrate(database)
+    with unit_of_work(database) as session:
+        assert load(session) == (2, 2, 2)
+
+
+def test_the_tables_are_what_the_migrations_make(database):
+    """Alembic finds no difference between the declared tables and the migrated database."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from pipelines.storage.database import connect
+    from pipelines.storage.tables import Base
+
+    engine = connect(database)
+    with engine.connect() as connection:
+        options = {"version_table": "bookrec_migrations"}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, Base.metadata) == []
+    engine.dispose()
+
+
+def test_a_decision_recorded_again_replaces_the_first(database):
+    release = ModelRelease("hybrid", 3, "run-1", False, {"accepted": False}, {}, "f0")
+    with unit_of_work(database) as session:
+        ReleaseRepository(session).record(release)
+        again = ModelRelease("hybrid", 3, "run-1", True, {"accepted": True}, {}, "f0")
+        ReleaseRepository(session).record(again)
+    with unit_of_work(database) as session:
+        found = ReleaseRepository(session).all("hybrid")
+    assert [(r.version, r.accepted) for r in found] == [(3, True)]

@@ -1,0 +1,89 @@
+"""A service put together from fakes, with as many real parts as a test asks for."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from starlette.testclient import TestClient
+
+from pipelines.data.interactions import Vocabulary
+from pipelines.registry import CHAMPION
+from pipelines.settings import Settings
+from serving.bootstrap import Components, assemble
+from serving.cache import RecommendationCache, RedisCache
+from serving.gateway.app import create_app
+from serving.model_slot import ModelSlot
+from tests.fakes import FakeBundle, FakeCache, FakeRegistry
+
+ADMIN_TOKEN = "the-token-of-the-tests"
+
+
+def bundle(*, readers: int = 20, books: int = 300, title: str = "Book") -> FakeBundle:
+    """A model whose ids are numbers from 1."""
+    return FakeBundle(_numbers(readers), _numbers(books), title)
+
+
+def _numbers(count: int) -> Vocabulary:
+    return Vocabulary(np.arange(1, count + 1, dtype=np.int64))
+
+
+@dataclass
+class Shelf:
+    """A fake registry and the bundles behind its versions; an error instead of one is raised."""
+
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
+    bundles: dict[Path, FakeBundle | Exception] = field(default_factory=dict)
+
+    def publish(self, bundle: FakeBundle | Exception) -> int:
+        """Register a bundle and make it champion."""
+        folder = Path(f"/bundles/{len(self.bundles) + 1}")
+        self.bundles[folder] = bundle
+        tags = {"ndcg_at_10": "0.18"}
+        version = self.registry.register("hybrid", folder.name, folder, tags).version
+        self.registry.set_alias(CHAMPION, version)
+        return version
+
+    def open(self, folder: Path) -> Any:
+        found = self.bundles[folder]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def slot(self, **options: Any) -> ModelSlot:
+        """An empty slot that follows this registry."""
+        return ModelSlot(self.registry, Path("/models"), load=self.open, **options)
+
+
+def settings(**changes: Any) -> Settings:
+    """Settings of a service that is asked for nothing but what a test asks."""
+    api = {"admin_token": ADMIN_TOKEN, "poll_seconds": 3600}
+    return Settings(**({"api": api} | changes))
+
+
+def redis_caches(url: str) -> tuple[RedisCache, RedisCache]:
+    """A cache for requests and a patient one."""
+    return RedisCache(url, timeout_seconds=0.05), RedisCache(url, timeout_seconds=5)
+
+
+def parts(
+    shelf: Shelf,
+    cache: RecommendationCache | None = None,
+    bulk_cache: RecommendationCache | None = None,
+    **changes: Any,
+) -> Components:
+    """The components, with the champion already loaded."""
+    slot = shelf.slot()
+    slot.refresh()
+    shared = cache or FakeCache()
+    return assemble(settings(**changes), slot, shared, bulk_cache or shared)
+
+
+def client(components: Components) -> TestClient:
+    """A client of the gateway; enter it, and the gateway runs."""
+    return TestClient(create_app(lambda: components), follow_redirects=False)
+
+
+def admin(token: str = ADMIN_TOKEN) -> dict[str, str]:
+    """The headers of an administrator."""
+    return {"Authorization": f"Bearer {token}"}

@@ -1,0 +1,85 @@
+"""What a scheduler sees, looked at in a fresh interpreter: Airflow configures itself on import."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pipelines.stages import STAGES
+
+LOOK = """
+import json, sys, time
+import airflow.sdk
+known = set(sys.modules)
+started = time.perf_counter()
+import dags.retrain_recommender as retrain
+seconds = time.perf_counter() - started
+import dags.warm_cache as warm
+heavy = {"pandas", "sklearn", "faiss", "mlflow", "great_expectations", "numpy", "scipy", "implicit"}
+dag, warming = retrain.retrain_recommender(), warm.warm_cache()
+tasks = {
+    t.task_id: {
+        "retries": t.retries, "timeout": t.execution_timeout.total_seconds(), "doc": t.doc_md,
+        "on_failure": bool(t.on_failure_callback), "upstream": sorted(t.upstream_task_ids),
+        "mapped": type(t).__name__.startswith("DecoratedMapped"),
+    } for t in dag.topological_sort()
+}
+print(json.dumps({
+    "tasks": tasks, "seconds": seconds, "loaded": sorted(heavy & (set(sys.modules) - known)),
+    "doc": dag.doc_md, "params": sorted(dag.params), "catchup": dag.catchup,
+    "max_active_runs": dag.max_active_runs, "owner": dag.owner,
+    "outlets": [a.name for a in dag.get_task("promote").outlets],
+    "warm_schedule": str(warming.schedule),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    home = tmp_path_factory.mktemp("airflow")
+    env = os.environ | {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    looked = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOOK], env=env, capture_output=True, text=True, check=False
+    )
+    assert looked.returncode == 0, looked.stderr[-2000:]
+    return json.loads(looked.stdout.splitlines()[-1])
+
+
+def test_the_tasks_are_the_stages_in_their_order(seen):
+    assert list(seen["tasks"]) == list(STAGES)
+
+
+def test_every_stage_waits_for_the_one_before_it(seen):
+    stages = list(STAGES)
+    for before, stage in zip(stages, stages[1:], strict=False):
+        assert before in seen["tasks"][stage]["upstream"]
+
+
+def test_only_training_runs_once_a_model(seen):
+    assert [name for name, task in seen["tasks"].items() if task["mapped"]] == ["train"]
+
+
+def test_every_task_retries_times_out_reports_and_explains_itself(seen):
+    for name, task in seen["tasks"].items():
+        assert task["retries"] >= 1
+        assert task["timeout"] > 0
+        assert task["on_failure"]
+        assert task["doc"] == STAGES[name]
+
+
+def test_the_dag_explains_itself_and_takes_parameters(seen):
+    assert "ingest → validate" in seen["doc"]
+    assert seen["params"] == ["data_path", "seed", "source"]
+    assert (seen["catchup"], seen["max_active_runs"], seen["owner"]) == (False, 1, "bookrec")
+
+
+def test_promotion_updates_the_asset_that_warming_waits_for(seen):
+    assert seen["outlets"] == ["bookrec_champion"]
+    assert "bookrec_champion" in seen["warm_schedule"]
+
+
+def test_importing_a_dag_is_fast_and_loads_no_heavy_library(seen):
+    assert seen["loaded"] == []
+    assert seen["seconds"] < 1.0

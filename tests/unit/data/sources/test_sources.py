@@ -1,0 +1,26 @@
+import pytest
+
+from pipelines.data.schemas import BOOKS, RAW_RATINGS
+from pipelines.data.sources import SOURCES, create_source
+from pipelines.errors import ConfigurationError
+
+
+def test_every_source_is_created_by_its_name():
+    assert {create_source(name).name for name in SOURCES} == {
+        "sample",
+        "goodbooks-10k",
+        "interactions",
+    }
+
+
+def test_unknown_source_names_the_known_ones():
+    with pytest.raises(ConfigurationError, match="sample, goodbooks-10k, interactions"):
+        create_source("goodbooks")
+
+
+def test_sample_needs_no_path_and_says_that_it_is_simulated():
+    tables = create_source("sample").read(None)
+    assert tables.ratings.schema == RAW_RATINGS
+    assert tables.books.schema == BOOKS
+    assert "simulated" in tables.label
+    assert tables.order == "timestamp"

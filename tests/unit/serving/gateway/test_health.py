@@ -1,0 +1,64 @@
+import pytest
+from starlette.testclient import TestClient
+
+from tests.fakes import FakeCache
+
+
+def test_with_model_and_redis_it_is_ready(http: TestClient):
+    answer = http.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ready",
+        "checks": {
+            "model": {"ok": True, "detail": "version 1"},
+            "redis": {"ok": True, "detail": "answers"},
+        },
+    }
+
+
+def test_without_redis_it_is_degraded_and_still_ready(http: TestClient, cache: FakeCache):
+    cache.failure = "connection refused"
+    answer = http.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["checks"]["redis"] == {"ok": False, "detail": "connection refused"}
+
+
+def test_without_a_model_it_is_alive_but_not_ready(empty: TestClient):
+    answer = empty.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "unready")
+    assert "run the pipeline first" in answer.json()["checks"]["model"]["detail"]
+    assert empty.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'bookrec_requests_total{method="GET",route="/api/v1/users/{user_id}/recommendations",status="200"} 3.0',
+        'bookrec_requests_total{method="GET",route="/api/v1/books/{book_id}",status="404"} 1.0',
+        'bookrec_requests_total{method="GET",route="unmatched",status="404"} 1.0',
+        'bookrec_requests_total{method="other",route="unmatched",status="404"} 1.0',
+        'bookrec_request_seconds_count{route="/api/v1/users/{user_id}/recommendations"} 3.0',
+        'bookrec_recommendations_total{source="cache"} 1.0',
+        'bookrec_recommendations_total{source="model"} 1.0',
+        'bookrec_recommendations_total{source="fallback"} 1.0',
+        'bookrec_cache_operations_total{result="hit"} 1.0',
+        'bookrec_cache_operations_total{result="miss"} 1.0',
+        'bookrec_cache_operations_total{result="stored"} 1.0',
+        'bookrec_model_info{version="1"} 1.0',
+    ],
+)
+def test_metrics_count_by_route_template(http: TestClient, line: str):
+    for reader in ("3", "3", "nobody"):
+        http.get(f"/api/v1/users/{reader}/recommendations")
+    http.get("/api/v1/books/999")
+    http.get("/wp-login.php")
+    http.request("BREW", "/coffee")
+    answer = http.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert line in answer.text.splitlines()
+
+
+def test_an_unavailable_cache_is_counted(http: TestClient, cache: FakeCache):
+    cache.failure = "connection refused"
+    http.get("/api/v1/users/3/recommendations")
+    assert 'bookrec_cache_operations_total{result="unavailable"} 2.0' in http.get("/metrics").text

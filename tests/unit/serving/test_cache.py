@@ -1,0 +1,61 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.errors import CacheUnavailableError, ConfigurationError
+from pipelines.models.bundle import Recommendation
+from serving.cache import NullCache, RedisCache, cache_key, decode, encode
+
+IDS = st.text(st.characters(codec=None), max_size=20)
+
+
+def test_key_names_model_version_and_reader():
+    assert cache_key("bookrec-hybrid", 3, "user", "17") == "bookrec:bookrec-hybrid:v3:user:17"
+
+
+@given(IDS, IDS)
+def test_different_ids_have_different_keys(one: str, other: str):
+    """Keys are injective in the id, whatever Unicode it is made of."""
+    same = cache_key("m", 1, "user", one) == cache_key("m", 1, "user", other)
+    assert same == (one == other)
+
+
+@given(IDS, IDS)
+def test_no_id_reaches_the_key_of_another_part(model: str, user_id: str):
+    """An id or a model name has no separator of its own in the key."""
+    assert cache_key(model, 1, "user", user_id).count(":") == 4
+    assert cache_key(model, 1, "user", user_id).isprintable()
+
+
+@pytest.mark.parametrize("book_id", [7, "7", "Ünï 🕮/:%"])
+def test_a_list_survives_the_cache_with_the_type_of_its_ids(book_id: int | str):
+    items = (Recommendation(book_id, "T", ("A", "B"), 0.1 + 0.2, ("because",)),)
+    decoded = decode(encode(items))
+    assert decoded == items
+    assert type(decoded[0].book_id) is type(book_id)
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
+def test_scores_survive_the_cache_to_the_last_bit(scores: list[float]):
+    """What is cached and what is computed are equal."""
+    items = tuple(Recommendation(1, "T", (), score, ()) for score in scores)
+    assert decode(encode(items)) == items
+
+
+@pytest.mark.parametrize("value", [b"", b"{", b"null", b'[{"book_id": 1}]', b"\xff"])
+def test_what_is_not_a_list_is_not_decoded(value: bytes):
+    assert decode(value) is None
+
+
+def test_malformed_address_is_a_configuration_error():
+    with pytest.raises(ConfigurationError, match="BOOKREC_REDIS_URL"):
+        RedisCache("rediss//nowhere", timeout_seconds=1)
+
+
+@pytest.mark.anyio
+async def test_without_redis_nothing_is_kept_and_nothing_can_be_warmed():
+    cache = NullCache()
+    await cache.put({"key": b"1"}, 60)
+    assert await cache.get("key") is None
+    with pytest.raises(CacheUnavailableError, match="BOOKREC_REDIS_URL"):
+        await cache.claim("lock", 60)

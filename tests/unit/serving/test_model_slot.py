@@ -1,0 +1,180 @@
+import threading
+import time
+
+import pytest
+from structlog.testing import capture_logs
+
+from pipelines.errors import ArtifactError, NoModelError
+from pipelines.registry import CHAMPION
+from serving.model_slot import RETRY_SECONDS
+from tests.fakes import FakeBundle
+from tests.serving_parts import Shelf, bundle
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_without_a_champion_there_is_no_model(shelf: Shelf):
+    slot = shelf.slot()
+    assert not slot.refresh()
+    with pytest.raises(NoModelError, match="run the pipeline first"):
+        slot.loaded()
+
+
+def test_the_champion_is_loaded_once(shelf: Shelf):
+    shelf.publish(bundle())
+    slot = shelf.slot()
+    assert [slot.refresh(), slot.refresh()] == [True, False]
+    assert shelf.registry.fetched == [1]
+    assert slot.loaded().number == 1
+
+
+def test_a_new_champion_replaces_the_old_one_as_a_whole(shelf: Shelf):
+    first, second = bundle(), bundle()
+    shelf.publish(first)
+    slot = shelf.slot()
+    slot.refresh()
+    taken = slot.loaded()
+    shelf.publish(second)
+    slot.refresh()
+    assert (taken.bundle, taken.number) == (first, 1)
+    assert (slot.loaded().bundle, slot.loaded().number) == (second, 2)
+
+
+def test_a_rollback_is_followed(shelf: Shelf):
+    shelf.publish(bundle())
+    shelf.publish(bundle())
+    slot = shelf.slot()
+    slot.refresh()
+    shelf.registry.set_alias(CHAMPION, 1)
+    assert slot.refresh()
+    assert slot.loaded().number == 1
+
+
+def test_a_corrupt_champion_is_refused_and_the_old_one_stays(shelf: Shelf):
+    shelf.publish(bundle())
+    slot = shelf.slot()
+    slot.refresh()
+    shelf.publish(ArtifactError("checksum differs"))
+    with capture_logs() as logs:
+        assert not slot.refresh()
+    assert slot.loaded().number == 1
+    assert slot.last_refusal is not None
+    assert (slot.last_refusal.version, slot.last_refusal.reason) == (2, "checksum differs")
+    assert [(log["event"], log["in_service"]) for log in logs] == [("model_refused", 1)]
+
+
+def test_the_first_champion_being_corrupt_is_told_to_who_asks(shelf: Shelf):
+    shelf.publish(ArtifactError("checksum differs"))
+    slot = shelf.slot()
+    slot.refresh()
+    with pytest.raises(NoModelError, match="checksum differs"):
+        slot.loaded()
+
+
+def test_a_refused_version_is_left_alone_for_a_while_and_logged_once(shelf: Shelf):
+    clock = Clock()
+    shelf.publish(ArtifactError("checksum differs"))
+    slot = shelf.slot(clock=clock)
+    with capture_logs() as logs:
+        for clock.now in (0.0, 5.0, RETRY_SECONDS - 1, RETRY_SECONDS + 1):
+            slot.refresh()
+    assert shelf.registry.fetched == [1, 1]
+    assert len(logs) == 1
+
+
+def test_a_new_version_is_tried_at_once_after_a_refusal(shelf: Shelf):
+    shelf.publish(ArtifactError("checksum differs"))
+    slot = shelf.slot()
+    slot.refresh()
+    shelf.publish(bundle())
+    assert slot.refresh()
+    assert slot.last_refusal is None
+
+
+def test_an_administrator_may_have_a_refused_version_tried_again(shelf: Shelf):
+    shelf.publish(ArtifactError("files were still on their way"))
+    slot = shelf.slot()
+    slot.refresh()
+    shelf.bundles = dict.fromkeys(shelf.bundles, bundle())
+    assert slot.refresh(retry_refused=True)
+
+
+def test_an_unreachable_registry_leaves_the_model_and_is_logged_once(shelf: Shelf):
+    shelf.publish(bundle())
+    slot = shelf.slot()
+    slot.refresh()
+    shelf.registry.failure = "connection refused"
+    with capture_logs() as logs:
+        assert [slot.refresh(), slot.refresh()] == [False, False]
+    assert slot.loaded().number == 1
+    assert [log["event"] for log in logs] == ["model_refused"]
+
+
+def test_a_refusal_is_forgotten_when_the_champion_is_the_model_in_service(shelf: Shelf):
+    shelf.publish(bundle())
+    slot = shelf.slot()
+    slot.refresh()
+    shelf.publish(ArtifactError("checksum differs"))
+    slot.refresh()
+    shelf.registry.set_alias(CHAMPION, 1)
+    slot.refresh()
+    assert slot.last_refusal is None
+
+
+def test_a_model_that_fails_at_its_first_question_is_refused(shelf: Shelf):
+    class Broken(FakeBundle):
+        def recommend(self, user_id: str, n: int, *, explain: bool = True):
+            raise IndexError("index 7 is out of bounds")
+
+    shelf.publish(Broken(bundle().users, bundle().books))
+    slot = shelf.slot()
+    slot.refresh()
+    assert slot.current is None
+    assert "index 7 is out of bounds" in str(slot.last_refusal)
+
+
+def test_a_model_without_books_is_refused(shelf: Shelf):
+    shelf.publish(bundle(books=0))
+    slot = shelf.slot()
+    slot.refresh()
+    assert slot.current is None
+    assert "no book" in str(slot.last_refusal)
+
+
+def test_changed_aliases_show_without_loading_again(shelf: Shelf):
+    shelf.publish(bundle())
+    slot = shelf.slot()
+    slot.refresh()
+    shelf.registry.set_alias("blessed", 1)
+    assert not slot.refresh()
+    assert slot.loaded().version.aliases == ("blessed", CHAMPION)
+    assert shelf.registry.fetched == [1]
+
+
+def test_polling_finds_the_first_champion_and_outlives_a_defect(shelf: Shelf):
+    stopped = threading.Event()
+    slot = shelf.slot()
+    with capture_logs() as logs:
+        thread = threading.Thread(target=slot.poll, args=(stopped, 0.01), daemon=True)
+        shelf.registry.set_alias(CHAMPION, 99)  # the fake raises KeyError: no such version
+        thread.start()
+        _wait_until(lambda: bool(logs))
+        shelf.publish(bundle())
+        _wait_until(lambda: slot.current is not None)
+        stopped.set()
+        thread.join(2)
+    assert logs[0]["event"] == "model_poll_failed"
+    assert not thread.is_alive()
+
+
+def _wait_until(condition) -> None:
+    deadline = time.monotonic() + 2
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
