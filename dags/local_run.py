@@ -15,7 +15,7 @@ import httpx
 from rich.console import Console
 
 from pipelines.errors import BookrecError, StageFailedError
-from pipelines.processes import running
+from pipelines.processes import running, stop_on_sigterm
 from pipelines.progress import recommendation_table, report_stage
 from pipelines.settings import Settings, get_settings
 from pipelines.stack import airflow_database, airflow_environment, api_program, free_port
@@ -54,6 +54,7 @@ class TaskLines:
 
 def main() -> int:
     """Run the DAG once; 0 if it succeeded, 1 with one line on stderr if not."""
+    stop_on_sigterm()
     try:
         arguments = _arguments()
         with running_services(get_settings()) as settings:
@@ -101,9 +102,13 @@ def _run_dag(settings: Settings, params: dict[str, Any]) -> TaskLines:
     db.initdb()
     _listen(lines)
     from airflow.dag_processing.dagbag import DagBag
+    from airflow.settings import dispose_orm
 
     bag = DagBag(dag_folder=os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    run = bag.dags[DAG_ID].test(run_conf=params)
+    try:
+        run = bag.dags[DAG_ID].test(run_conf=params)
+    finally:
+        dispose_orm()  # its connections must not outlive the database
     if str(run.state) != "success" and lines.failure is None:
         lines.failure = (DAG_ID, f"the run ended as {run.state}")
     return lines

@@ -7,6 +7,7 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
 from pipelines.errors import RegistryError, StorageError
 from pipelines.models.bundle import ModelBundle
@@ -45,7 +46,8 @@ def export_recommendations(
     draft = output.with_name(f".{output.name}.{uuid4().hex}")
     rows = 0
     try:
-        with pq.ParquetWriter(draft, _schema(bundle)) as writer:
+        # One thread, as in serving: sums in another order could differ in their last digit.
+        with threadpool_limits(1, "blas"), pq.ParquetWriter(draft, _schema(bundle)) as writer:
             for batch in _batches(bundle, n):
                 writer.write_table(batch)
                 rows += batch.num_rows

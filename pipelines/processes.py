@@ -1,7 +1,9 @@
 """Run the programs of the local stack: one for the time of a block, or all until Ctrl-C."""
 
 import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,11 @@ import httpx
 
 from pipelines.errors import ServiceUnavailableError
 from pipelines.stack import Program
+
+
+def stop_on_sigterm() -> None:
+    """Let SIGTERM end this process like an error does: through every `finally`."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 @contextmanager

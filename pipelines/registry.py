@@ -6,6 +6,7 @@ same pipeline run replaces or reuses, so a repeated stage changes nothing.
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PIPELINE_RUN = "pipeline_run"
-BUNDLE = "bundle"
-"""The folder inside a registered model that holds the model bundle."""
+CONTENT = "content_sha256"
+"""Tag of a version: the hash of the bundle's manifest, which holds the hashes of its files."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,11 @@ class Registry(Protocol):
     def register(
         self, name: str, pipeline_run: str, bundle: Path, tags: Mapping[str, str]
     ) -> ModelVersion:
-        """Register a bundle under the run that `record_run` made; once for a pipeline run."""
+        """
+        Register a bundle under the run that `record_run` made.
+
+        The same bundle of the same pipeline run is registered once.
+        """
 
     def set_alias(self, alias: str, version: int) -> None:
         """Point an alias at a version; this one call is a promotion or a rollback."""
@@ -147,11 +152,14 @@ class MlflowRegistry:
         tags: Mapping[str, str],
     ) -> str:
         with _translated():
-            run = self._find_run(name, pipeline_run) or self._create_run(name, pipeline_run)
+            run = self._find_run(name, pipeline_run)
+            if run is not None and _contradicts(run, params):
+                self._client.delete_run(run.info.run_id)  # MLflow never changes a parameter
+                run = None
+            run = run or self._create_run(name, pipeline_run)
             run_id = str(run.info.run_id)
-            for key, value in params.items():
-                if run.data.params.get(key) != str(value):
-                    self._client.log_param(run_id, key, value)
+            for key in params.keys() - run.data.params.keys():
+                self._client.log_param(run_id, key, params[key])
             for key, number in metrics.items():
                 self._client.log_metric(run_id, key, number)
             for key, value in tags.items():
@@ -178,9 +186,11 @@ class MlflowRegistry:
         self, name: str, pipeline_run: str, bundle: Path, tags: Mapping[str, str]
     ) -> ModelVersion:
         with _translated():
-            known = [v for v in self.versions() if v.tags.get(PIPELINE_RUN) == pipeline_run]
-            if known:
-                return known[0]
+            tags = {PIPELINE_RUN: pipeline_run, CONTENT: _content(bundle), **tags}
+            same = (PIPELINE_RUN, CONTENT)
+            for known in self.versions():
+                if all(known.tags.get(tag) == tags[tag] for tag in same):
+                    return known
             run = self._find_run(name, pipeline_run)
             if run is None:
                 raise RegistryError(f"no run of {name} is recorded for {pipeline_run}")
@@ -189,7 +199,7 @@ class MlflowRegistry:
                 self._model,
                 uri,
                 run_id=str(run.info.run_id),
-                tags={PIPELINE_RUN: pipeline_run, **tags},
+                tags=dict(tags),
             )
             return _version(created)
 
@@ -262,6 +272,15 @@ class MlflowRegistry:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return final
+
+
+def _contradicts(run: "Run", params: Mapping[str, Any]) -> bool:
+    recorded = run.data.params
+    return any(key in recorded and recorded[key] != str(value) for key, value in params.items())
+
+
+def _content(bundle: Path) -> str:
+    return hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
 
 
 def _bundle_in(model_folder: Path) -> Path:

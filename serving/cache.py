@@ -1,10 +1,11 @@
 """
 Lists of recommendations in Redis, and what happens while Redis is away.
 
-Redis is an optimisation: every failure surfaces as CacheUnavailableError, is logged once an outage,
-and is followed by a short pause in which nobody waits for it.
+Redis is an optimisation: every failure surfaces as CacheUnavailableError. After one, requests leave
+Redis alone and do not wait for it, while a single task asks it again until it answers.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar, cast
@@ -25,7 +26,13 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 PAUSE_SECONDS = 1.0
-"""How long a failed Redis is left alone, so that a hanging one delays few requests."""
+"""Between two questions to a Redis that failed."""
+
+PROBE_SECONDS = 1.0
+"""How long such a question waits for its answer."""
+
+REPORT_SECONDS = 60.0
+"""Between two reports that Redis refuses commands, as it does when its memory is full."""
 
 _LISTS = TypeAdapter(tuple[Recommendation, ...])
 
@@ -111,19 +118,18 @@ class RedisCache:
     Args:
         url: The address, `redis://…`.
         timeout_seconds: For each step of a command; a slower Redis counts as absent.
-        clock: Monotonic seconds.
 
     Raises:
         ConfigurationError: the address is malformed.
     """
 
-    def __init__(
-        self, url: str, *, timeout_seconds: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float) -> None:
         self._redis = _client(url, timeout_seconds)
-        self._clock = clock
+        # More patient than requests: a busy process may miss a short limit all by itself.
+        self._prober = _client(url, PROBE_SECONDS)
         self._failure: str | None = None
-        self._ask_again_at = 0.0
+        self._probing: asyncio.Task[None] | None = None
+        self._silent_until = 0.0
 
     async def get(self, key: str) -> bytes | None:
         # Typed for both settings of decode_responses, which is off.
@@ -145,37 +151,52 @@ class RedisCache:
         await self._ask(self._redis.ping)
 
     async def close(self) -> None:
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
         await self._redis.aclose()
+        await self._prober.aclose()
 
     async def _ask(self, command: Callable[[], Awaitable[T]]) -> T:
-        self._respect_pause()
-        try:
-            answer = await command()
-        except (RedisError, OSError) as error:
-            raise self._failed(error) from error
         if self._failure is not None:
-            log.info("cache_recovered")
-            self._failure = None
-        return answer
+            raise CacheUnavailableError(f"Redis: {self._failure}")
+        try:
+            return await command()
+        except ResponseError as error:  # it answered, and in no time: whoever comes next may ask
+            self._report(error)
+            raise CacheUnavailableError(f"Redis: {_reason(error)}") from error
+        except (RedisError, OSError) as error:
+            if self._failure is None:
+                self._failure = _reason(error)
+                self._probing = asyncio.create_task(self._probe())
+            raise CacheUnavailableError(f"Redis: {_reason(error)}") from error
 
-    def _respect_pause(self) -> None:
-        if self._failure is None:
-            return
-        now = self._clock()
-        if now < self._ask_again_at:
-            raise CacheUnavailableError(f"Redis is left alone for a moment: {self._failure}")
-        # This caller tries, and those that come while it waits do not wait with it.
-        self._ask_again_at = now + PAUSE_SECONDS
+    def _report(self, refused: ResponseError) -> None:
+        if time.monotonic() >= self._silent_until:
+            log.warning("cache_command_refused", reason=_reason(refused))
+            self._silent_until = time.monotonic() + REPORT_SECONDS
 
-    def _failed(self, error: Exception) -> CacheUnavailableError:
-        reason = str(error) or type(error).__name__
-        if self._failure is None:
-            log.warning("cache_lost", reason=reason)
-        self._failure = reason
-        # A command that was refused cost no time: whoever comes next may ask.
-        pause = 0.0 if isinstance(error, ResponseError) else PAUSE_SECONDS
-        self._ask_again_at = self._clock() + pause
-        return CacheUnavailableError(f"Redis: {reason}")
+    async def _probe(self) -> None:
+        """Ask until Redis answers, so that no request has to; until then nobody else asks."""
+        confirmed = False
+        while True:
+            try:
+                await self._prober.ping()
+            except (RedisError, OSError) as error:
+                self._failure = _reason(error)
+                if not confirmed:
+                    log.warning("cache_lost", reason=self._failure)
+                confirmed = True
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                self._failure = None
+                if confirmed:
+                    log.info("cache_recovered")
+                return
+
+
+def _reason(error: Exception) -> str:
+    return str(error)[:200] or type(error).__name__
 
 
 def _client(url: str, timeout_seconds: float) -> Redis:

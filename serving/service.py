@@ -7,14 +7,25 @@ The service as BentoML runs it; the only importer of bentoml.
 import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipelines.settings import get_settings
+from pipelines.errors import ConfigurationError
+from pipelines.observability import configure_logging
+from pipelines.settings import Settings, get_settings
 from serving.bootstrap import compose, tracking_uri
 from serving.gateway.app import create_app
 
-settings = get_settings()
-# Here and not only in the workers: the command then ends with one line, and nothing is respawned.
-tracking_uri(settings)
 
+def _checked_settings() -> Settings:
+    """Checked before there are workers: the command ends with one line, and none is respawned."""
+    try:
+        settings = get_settings()
+        tracking_uri(settings)
+    except ConfigurationError as error:
+        raise SystemExit(f"bookrec: {error}") from None
+    return settings
+
+
+configure_logging()
+settings = _checked_settings()
 gateway = create_app(lambda: compose(get_settings()))
 
 
@@ -43,6 +54,8 @@ class GatewayFirst:
     tracing={"excluded_urls": ".*"},
     # Each request leaves a timer behind for as long as the limit, so the limit is short.
     traffic={"timeout": 10, "max_concurrency": 512},
+    # Requests are computed side by side: a thread pool within each would only get in the way.
+    envs=[{"name": name, "value": "1"} for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")],
     endpoints={"livez": "/livez", "readyz": "/readyz"},
 )
 class BookRecommender:

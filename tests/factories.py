@@ -1,5 +1,7 @@
 """Small data of which the right answer is known beforehand."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -31,7 +33,7 @@ SHELF = [
 ]
 
 
-def catalogue(book_ids: list[object] | None = None) -> pa.Table:
+def catalogue(book_ids: Sequence[object] | None = None) -> pa.Table:
     """Twelve books in vocabulary order; ids 10, 20, ... unless given."""
     titles, authors, genres, series, descriptions = zip(*SHELF, strict=True)
     table = pa.table(
@@ -110,7 +112,7 @@ def small_interactions() -> Interactions:
     )
 
 
-def bundle(book_ids: list[object] | None = None) -> ModelBundle:
+def bundle(book_ids: Sequence[object] | None = None) -> ModelBundle:
     """A served unit over the twelve books, of models that take no time to fit."""
     table = catalogue(book_ids)
     data = TrainingData(small_interactions(), books_frame(table))

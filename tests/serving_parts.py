@@ -16,7 +16,7 @@ from serving.gateway.app import create_app
 from serving.model_slot import ModelSlot
 from tests.fakes import FakeBundle, FakeCache, FakeRegistry
 
-ADMIN_TOKEN = "the-token-of-the-tests"
+ADMIN_TOKEN = "the-token-of-the-tests"  # noqa: S105 - opens nothing
 
 
 def bundle(*, readers: int = 20, books: int = 300, title: str = "Book") -> FakeBundle:

@@ -9,6 +9,7 @@ import typer
 from pipelines.cli import data, models, operations, runs
 from pipelines.errors import BookrecError
 from pipelines.observability import configure_logging
+from pipelines.processes import stop_on_sigterm
 
 app = typer.Typer(
     help="Book recommendations from trusted data: run the pipeline, then ask the champion.",
@@ -35,6 +36,7 @@ def _options(
 
 def main() -> None:
     """Run a command; what went wrong is one line on stderr and exit code 1."""
+    stop_on_sigterm()
     try:
         app()
     except BookrecError as error:

@@ -90,8 +90,8 @@ def in_reading_order(ratings: pa.Table, order: str) -> pa.Table:
     """Rows sorted so that within a reader they stand in the order of reading, where it is known."""
     if order != "timestamp":
         return ratings
-    keys = [("rated_at", "ascending"), ("row", "ascending")]
-    return ratings.take(pc.sort_indices(ratings, keys, null_placement="at_start"))
+    keys = [("rated_at", "ascending", "at_start"), ("row", "ascending", "at_start")]
+    return ratings.take(pc.sort_indices(ratings, keys))
 
 
 def in_vocabulary_order(books: pa.Table, vocabulary: Vocabulary) -> pa.Table:

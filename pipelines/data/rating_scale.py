@@ -11,9 +11,13 @@ Scale = tuple[float, float]
 Ratings = npt.NDArray[np.float64]
 """One number a rating; NaN is an implicit positive."""
 
+IMPLICIT_SCALE = (0.0, 1.0)
+"""Where nobody rated: every row is a positive."""
 USUAL_TOPS = (1.0, 5.0, 10.0, 100.0)
 STRAY_SHARE = 0.001
 """So few ratings outside a scale are typing errors rather than another scale."""
+STRAYS_IN_A_SMALL_FILE = 3
+"""So many are too, as long as they are at most 1 % of the file."""
 LIKED_FROM = 0.7
 """Share of the scale from which on a rating means "liked": 4 of 1..5, 8 of 1..10."""
 MIN_LIKED_SHARE = 0.05
@@ -24,18 +28,19 @@ def infer_scale(ratings: Ratings) -> Scale:
     """
     The scale that ratings of unknown origin most likely stand on.
 
-    The top is the first of 1, 5, 10, 100 and the highest rating that leaves at most 0.1 % above.
-    The bottom is 0 if more than 0.1 % lie beneath 1 or the top is 1, minus the top if more than
-    0.1 % are negative (then the top is sought among absolute values), else 1.
+    The top is the first of 1, 5, 10, 100 and the highest rating that leaves but strays above.
+    The bottom is 0 if more than strays lie beneath 1 or the top is 1, minus the top if more than
+    strays are negative (then the top is sought among absolute values), else 1. Strays are at most
+    0.1 % of the ratings, or at most 3 and 1 %.
     """
     known = ratings[np.isfinite(ratings)]
     if known.size == 0:
-        return 0.0, 1.0
-    signed = _share(known < 0) > STRAY_SHARE
+        return IMPLICIT_SCALE
+    signed = not _strays(known < 0)
     top = _top(np.abs(known) if signed else known)
     if signed:
         return -top, top
-    return (0.0 if top <= 1 or _share(known < 1) > STRAY_SHARE else 1.0), top
+    return (0.0 if top <= 1 or not _strays(known < 1) else 1.0), top
 
 
 def liked_threshold(scale: Scale) -> float:
@@ -60,9 +65,10 @@ def preference(ratings: Ratings, scale: Scale) -> npt.NDArray[np.float32]:
 
 
 def _top(values: Ratings) -> float:
-    usual = (top for top in USUAL_TOPS if _share(values > top) <= STRAY_SHARE)
+    usual = (top for top in USUAL_TOPS if _strays(values > top))
     return next(usual, float(values.max()))
 
 
-def _share(mask: npt.NDArray[np.bool_]) -> float:
-    return float(mask.mean())
+def _strays(outside: npt.NDArray[np.bool_]) -> bool:
+    share, count = float(outside.mean()), int(outside.sum())
+    return share <= STRAY_SHARE or (count <= STRAYS_IN_A_SMALL_FILE and share <= 0.01)

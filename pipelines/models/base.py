@@ -29,11 +29,14 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+BookNums = npt.NDArray[np.int32]
+
+
 @dataclass(frozen=True)
 class RankedBooks:
     """Best first; scores never ascend; ties stand in ascending book_num."""
 
-    book_nums: npt.NDArray[np.int32]
+    book_nums: BookNums
     scores: Scores
 
     def __len__(self) -> int:
@@ -108,15 +111,16 @@ class FindsSimilarBooks(Protocol):
 class ExplainsScores(Protocol):
     """Models that can say which liked books carry a score."""
 
-    def contributions(self, history: History, book_num: int) -> Scores:
+    def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """
-        How much each book of `history.liked` adds to the score of `book_num`.
+        How much each book of `history.liked` adds to the scores of some books.
 
-        Shape (n_liked,), in the order of `history.liked`; comparable within one call only.
+        Shape (len(book_nums), n_liked), in the order of `history.liked`; comparable within one
+        row only.
         """
 
 
-def rank(scores: Scores, n: int, excluded: npt.NDArray[np.int32] | None = None) -> RankedBooks:
+def rank(scores: Scores, n: int, excluded: BookNums | None = None) -> RankedBooks:
     """
     The `n` best finite scores, best first, ties by ascending book_num.
 

@@ -57,7 +57,8 @@ def normalised(scores: Scores, seen: npt.NDArray[np.int32] | None = None) -> Sco
         unseen[seen] = False
     if not unseen.any():
         return None
-    low, high = scores[unseen].min(), scores[unseen].max()
+    low = scores.min(where=unseen, initial=np.inf)
+    high = scores.max(where=unseen, initial=-np.inf)
     if low == high:
         return spoken.astype(np.float32)
     return np.clip((scores - low) / (high - low), 0, 1)

@@ -13,7 +13,7 @@ from scipy import sparse
 from pipelines.data.interactions import History, Id, Interactions, Vocabulary
 from pipelines.errors import ArtifactError
 from pipelines.models.artifact import Array, Artifact, read_artifact, write_artifact
-from pipelines.models.base import ModelConfig, RankedBooks, rank
+from pipelines.models.base import BookNums, ModelConfig, RankedBooks, Scores, rank
 from pipelines.models.hybrid import HybridRecommender
 from pipelines.models.popularity import PopularityRecommender
 
@@ -95,8 +95,7 @@ class ModelBundle:
         ranked, n_modelled = self._ranked(history, n)
         reasons: list[tuple[str, ...]] = [()] * len(ranked)
         if explain:
-            modelled = ranked.book_nums[:n_modelled]
-            reasons = [self._reasons(history, int(num)) for num in modelled]
+            reasons = self._reasons(history.liked, ranked.book_nums[:n_modelled])
             reasons += [(POPULAR,)] * (len(ranked) - n_modelled)
         return self._answer(ranked, reasons, "model" if n_modelled else "fallback")
 
@@ -138,15 +137,16 @@ class ModelBundle:
         tail = rank(self.popularity.score(history), n, excluded)
         return _joined(head, tail, n), len(head)
 
-    def _reasons(self, history: History, book_num: int) -> tuple[str, ...]:
-        liked = history.liked
-        amounts = self.hybrid.contributions(history, book_num)
-        strongest = rank(amounts, min(MAX_REASONS, len(liked)))
-        reasons = tuple(
-            f"because you liked {self._title(int(liked.book_nums[i]))}"
-            for i in strongest.book_nums[strongest.scores > 0]
-        )
-        return reasons or (POPULAR,)
+    def _reasons(self, liked: History, book_nums: BookNums) -> list[tuple[str, ...]]:
+        """For each book the liked ones that carry it most, or else that it is popular."""
+        if not len(book_nums):
+            return []
+        return [self._because(liked, row) for row in self.hybrid.contributions(liked, book_nums)]
+
+    def _because(self, liked: History, amounts: Scores) -> tuple[str, ...]:
+        strongest = rank(amounts, MAX_REASONS)
+        nums = liked.book_nums[strongest.book_nums[strongest.scores > 0]]
+        return tuple(f"because you liked {self._title(int(num))}" for num in nums) or (POPULAR,)
 
     def _title(self, book_num: int) -> str:
         return self.catalogue["title"][book_num].as_py() or "an untitled book"

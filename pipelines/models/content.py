@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pipelines.data.interactions import History, TrainingData
 from pipelines.models.artifact import read_artifact, write_artifact
-from pipelines.models.base import ModelConfig, Recommender, Scores
+from pipelines.models.base import BookNums, ModelConfig, Recommender, Scores
 from pipelines.models.documents import FieldWeights, document_matrix
 from pipelines.models.vector_index import VectorIndex, Vectors
 
@@ -76,7 +76,7 @@ class ContentRecommender(Recommender):
     def score(self, history: History) -> Scores:
         """Cosines; -inf for books without a vector, or all books if no liked one has a vector."""
         liked = history.liked
-        profile = (liked.weights[:, np.newaxis] * self._vectors(liked)).sum(axis=0)
+        profile = (liked.weights[:, np.newaxis] * self._vectors(liked.book_nums)).sum(axis=0)
         length = np.linalg.norm(profile)
         scores = np.full(len(self.rows_), -np.inf, np.float32)
         if length > 0:
@@ -95,17 +95,14 @@ class ContentRecommender(Recommender):
         scores[book_num] = -np.inf
         return scores
 
-    def contributions(self, history: History, book_num: int) -> Scores:
+    def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """The share of each liked book in the inner product."""
         liked = history.liked
-        row = self.rows_[book_num]
-        if row == NO_ROW:
-            return np.zeros(len(liked), np.float32)
-        return liked.weights * (self._vectors(liked) @ self.index_.vectors(np.array([row]))[0])
+        return self._vectors(book_nums) @ self._vectors(liked.book_nums).T * liked.weights
 
-    def _vectors(self, liked: History) -> Vectors:
-        """Vectors of the liked books, zero for one without."""
-        rows = self.rows_[liked.book_nums]
+    def _vectors(self, book_nums: BookNums) -> Vectors:
+        """Vectors of some books, zero for one without."""
+        rows = self.rows_[book_nums]
         vectors = np.zeros((len(rows), self.index_.size), np.float32)
         vectors[rows != NO_ROW] = self.index_.vectors(rows[rows != NO_ROW])
         return vectors

@@ -12,6 +12,7 @@ from pipelines.data.interactions import History, TrainingData
 from pipelines.errors import ConfigurationError
 from pipelines.models.artifact import read_artifact, write_artifact
 from pipelines.models.base import (
+    BookNums,
     ExplainsScores,
     FindsSimilarBooks,
     ModelConfig,
@@ -77,14 +78,14 @@ class HybridRecommender(Recommender):
         said = [(weight, part.similarity(book_num)) for part, weight in self._weighted(able)]
         return _weighted_mean(said)
 
-    def contributions(self, history: History, book_num: int) -> Scores:
+    def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """Weighted shares of the liked books, from the parts that can explain themselves."""
-        total = np.zeros(len(history.liked), np.float32)
+        total = np.zeros((len(book_nums), len(history.liked)), np.float32)
         able = {n: p for n, p in self.parts.items() if isinstance(p, ExplainsScores)}
         for part, weight in self._weighted(able):
-            amounts = np.maximum(part.contributions(history, book_num), 0)
-            if amounts.any():
-                total += weight * amounts / amounts.sum()
+            amounts = np.maximum(part.contributions(history, book_nums), 0)
+            sums = amounts.sum(axis=1, keepdims=True)
+            total += weight * amounts / np.where(sums > 0, sums, 1)
         return total
 
     def _weighted(self, parts: Mapping[str, Part]) -> list[tuple[Part, float]]:
@@ -118,6 +119,4 @@ def _weighted_mean(
             total += np.float32(weight) * unit
             total_weight += weight
             spoken |= np.isfinite(scores)
-    total[spoken] /= np.float32(total_weight)
-    total[~spoken] = -np.inf
-    return total
+    return np.where(spoken, total / np.float32(total_weight or 1), np.float32(-np.inf))

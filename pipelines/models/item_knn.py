@@ -11,7 +11,7 @@ from scipy import sparse
 
 from pipelines.data.interactions import History, TrainingData
 from pipelines.models.artifact import Array, read_artifact, write_artifact
-from pipelines.models.base import ModelConfig, Recommender, Scores
+from pipelines.models.base import BookNums, ModelConfig, Recommender, Scores
 
 BLOCK_ROWS = 256
 
@@ -99,13 +99,16 @@ class ItemKnnRecommender(Recommender):
         scores[self.indices_[row]] = self.similarities_[row]
         return scores
 
-    def contributions(self, history: History, book_num: int) -> Scores:
+    def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """The term of each liked book in the sum that is the score."""
         liked = history.liked
         nums, terms, sizes = self._terms(liked)
-        hit = np.flatnonzero(nums == book_num)
-        amounts = np.zeros(len(liked), np.float32)
-        amounts[np.repeat(np.arange(len(liked)), sizes)[hit]] = terms[hit]
+        columns = np.repeat(np.arange(len(liked)), sizes)
+        row_of = np.full(self._n_books, -1)
+        row_of[book_nums] = np.arange(len(book_nums))
+        asked = np.flatnonzero(row_of[nums] >= 0)
+        amounts = np.zeros((len(book_nums), len(liked)), np.float32)
+        amounts[row_of[nums[asked]], columns[asked]] = terms[asked]
         return amounts
 
     def _terms(

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pipelines.data.interactions import History, Interactions, TrainingData
 from pipelines.models.artifact import Array, read_artifact, write_artifact
-from pipelines.models.base import ModelConfig, Recommender, Scores
+from pipelines.models.base import BookNums, ModelConfig, Recommender, Scores
 
 
 class MatrixFactorizationConfig(ModelConfig):
@@ -39,6 +39,8 @@ class MatrixFactorizationRecommender(Recommender):
     config: MatrixFactorizationConfig
     factors_: npt.NDArray[np.float32]
     """Shape (n_books, embedding_size); zero for a book that nobody liked."""
+    norms_: npt.NDArray[np.float32]
+    """Lengths of the rows of `factors_`; 1 where the row is zero."""
     unliked_: npt.NDArray[np.int32]
     """Books that nobody liked: there is nothing to say about them."""
     gram_: npt.NDArray[np.float64]
@@ -52,7 +54,8 @@ class MatrixFactorizationRecommender(Recommender):
         counts = np.bincount(data.interactions.liked.indices, minlength=data.interactions.n_books)
         self.unliked_ = np.flatnonzero(counts == 0).astype(np.int32)
         self.factors_ = self._book_factors(data.interactions, rng)
-        self.factors_[self.unliked_] = 0
+        self.norms_ = np.linalg.norm(self.factors_, axis=1)
+        self.norms_[self.unliked_] = 1
         factors = self.factors_.astype(np.float64)
         self.gram_ = factors.T @ factors + self.config.regularization * np.eye(factors.shape[1])
         return self
@@ -63,7 +66,7 @@ class MatrixFactorizationRecommender(Recommender):
         # Imported here because serving never fits, and starts faster without.
         from implicit.cpu.als import AlternatingLeastSquares
         from scipy.sparse import csr_matrix
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
 
         confidence = csr_matrix(interactions.liked)
         confidence.data = (1 + self.config.alpha * confidence.data).astype(np.float32)
@@ -94,20 +97,18 @@ class MatrixFactorizationRecommender(Recommender):
         """Cosine of the books' factors."""
         if book_num in self.unliked_:
             return np.full(len(self.factors_), -np.inf, np.float32)
-        norms = np.linalg.norm(self.factors_, axis=1)
-        norms[self.unliked_] = 1
-        scores: Scores = self.factors_ @ self.factors_[book_num] / (norms * norms[book_num])
+        products = self.factors_ @ self.factors_[book_num]
+        scores: Scores = products / (self.norms_ * self.norms_[book_num])
         scores[self.unliked_] = -np.inf
         scores[book_num] = -np.inf
         return scores
 
-    def contributions(self, history: History, book_num: int) -> Scores:
+    def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """The terms of the paper's eq. 7, which sum to the score."""
         factors, confidence = self._liked(history.liked)
-        towards = np.linalg.solve(
-            self._normal_matrix(factors, confidence), self.factors_[book_num].astype(np.float64)
-        )
-        return (confidence * (factors @ towards)).astype(np.float32)
+        asked = self.factors_[book_nums].astype(np.float64)
+        towards = np.linalg.solve(self._normal_matrix(factors, confidence), asked.T)
+        return ((factors @ towards).T * confidence).astype(np.float32)
 
     def _liked(self, liked: History) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Factors of the liked books and the confidence in each."""
@@ -126,6 +127,7 @@ class MatrixFactorizationRecommender(Recommender):
         """Write the factors of the books."""
         arrays: dict[str, Array] = {
             "factors": self.factors_,
+            "norms": self.norms_,
             "unliked": self.unliked_,
             "gram": self.gram_,
         }
@@ -137,6 +139,7 @@ class MatrixFactorizationRecommender(Recommender):
         artifact = read_artifact(folder, cls.name)
         model = cls(artifact.config_as(MatrixFactorizationConfig))
         model.factors_ = artifact.array("factors")
+        model.norms_ = artifact.array("norms")
         model.unliked_ = artifact.array("unliked")
         model.gram_ = artifact.array("gram")
         return model

@@ -1,5 +1,7 @@
 """Weigh the models against each other on validation rows, and build the bundle to be served."""
 
+from threadpoolctl import threadpool_limits
+
 from pipelines.data.dataset import Dataset
 from pipelines.data.splits import Part
 from pipelines.evaluation.protocol import holdout
@@ -21,12 +23,9 @@ def run(ctx: RunContext) -> Summary:
         max_readers=ctx.settings.evaluation.max_validation_readers,
         rng=ctx.rng("validation readers"),
     )
-    blend = fit_blend(
-        fitted(ctx.folder, models, "choosing"),
-        readers.histories,
-        readers.relevant,
-        rng=ctx.rng("blend"),
-    )
+    candidates = fitted(ctx.folder, models, "choosing")
+    with threadpool_limits(1, "blas"):  # see `evaluate`
+        blend = fit_blend(candidates, readers.histories, readers.relevant, rng=ctx.rng("blend"))
     config = HybridConfig(weights=blend.weights)
     with ctx.stage("blend", inputs=["preprocess", *map(address, models)]) as draft:
         judged = HybridRecommender(config, fitted(ctx.folder, models, "judging"))

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.splits import Part
@@ -31,7 +32,9 @@ def run(ctx: RunContext) -> Summary:
     )
     judged = _candidates(ctx, dataset, models)
     with ctx.stage("evaluate", inputs=["preprocess", "blend", *map(address, models)]) as draft:
-        results = {n: _measure(ctx, m, readers, dataset) for n, m in judged.items()}
+        # One reader at a time is too little work for the threads of a BLAS: they slow it down.
+        with threadpool_limits(1, "blas"):
+            results = {n: _measure(ctx, m, readers, dataset) for n, m in judged.items()}
         for name, result in results.items():
             result.per_reader.to_parquet(draft.folder / f"{name}.parquet")
         report = {n: _plain(r) for n, r in results.items()}

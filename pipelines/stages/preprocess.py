@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+
 from expectations.runner import validate as hold_against
 from expectations.suites import features_suite
-
 from pipelines.data.dataset import Dataset, feature_frame, in_reading_order, in_vocabulary_order
 from pipelines.data.interactions import Vocabulary
-from pipelines.data.rating_scale import preference
+from pipelines.data.rating_scale import IMPLICIT_SCALE, preference
 from pipelines.data.splits import Part, split_histories
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.stages.validate import refuse_if_critical
@@ -61,7 +61,7 @@ def _prepare(ctx: RunContext) -> Dataset:
         book_nums=vocabulary.nums(ratings["book_id"].to_pandas().to_numpy()),
         weights=preference(
             ratings["rating"].to_numpy(zero_copy_only=False),
-            ctx.summary("validate")["rating_scale"],
+            ctx.summary("validate")["rating_scale"] or IMPLICIT_SCALE,
         ),
         parts=split_histories(user_nums, **held_out, order=order, rng=ctx.rng("split")),
     )

@@ -36,7 +36,7 @@ def warm_champion(api: ApiSettings, *, version: int | None = None) -> Summary:
     try:
         return warm(api, version)
     except httpx.ConnectError:
-        log.warning("cache_not_warmed", reason="no service is running", url=api.url)
+        log.info("cache_not_warmed", reason="no service is running", url=api.url)
         return {"warmed": 0, "skipped": f"no service is running at {api.url}"}
 
 
@@ -63,6 +63,11 @@ def warm(api: ApiSettings, version: int | None, *, timeout_seconds: float = 600)
                 raise ServiceUnavailableError(f"the cache is still cold after {timeout_seconds} s")
             time.sleep(0.2)
             state = _state(client.get(WARM_URL))
+    if state["outcome"] != "complete":
+        raise ServiceUnavailableError(
+            f"the warm-up of version {state['version']} ended as {state['outcome']}: "
+            "see the service's log"
+        )
     if version not in (None, state["version"]):
         raise ServiceUnavailableError(
             f"the service warmed version {state['version']}, not {version}: "

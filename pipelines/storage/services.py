@@ -27,7 +27,6 @@ def running_services(settings: Settings) -> Iterator[Settings]:
     Raises:
         StorageError: a server cannot be reached or started.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
     own_postgres, own_redis = settings.database_url is None, settings.redis_url is None
     with local_servers(settings.home, postgres=own_postgres, redis=own_redis) as servers:
         database = settings.database_url or SecretStr(_in_database(servers.postgres_url, "bookrec"))
@@ -76,6 +75,7 @@ def _in_database(server_url: str | None, name: str) -> str:
 
 def _own_token(home: Path) -> str:
     """The admin token of this home, made once and readable by its owner alone."""
+    home.mkdir(parents=True, exist_ok=True)
     path, draft = home / "admin-token", home / f".admin-token.{os.getpid()}"
     if not path.exists():
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY, 0o600), "w") as stream:

@@ -1,7 +1,5 @@
 """What every cache of the service promises."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from serving.cache import RecommendationCache
@@ -14,11 +12,6 @@ class CacheContract:
     @pytest.fixture
     def anyio_backend(self) -> str:
         return "asyncio"
-
-    @pytest.fixture
-    async def cache(self) -> AsyncIterator[RecommendationCache]:
-        raise NotImplementedError
-        yield
 
     async def test_unknown_key_gives_none(self, cache: RecommendationCache) -> None:
         """What was never put is not there."""

@@ -230,12 +230,19 @@ class ExplainsScoresContract(RecommenderContract):
     def test_contributions_stand_beside_the_liked_books(self, model):
         """One finite amount a liked book, some of it positive for what is recommended."""
         history = History(np.array([4, 2, 6], np.int32), np.array([1, 0, 1], np.float32))
-        best = int(model.recommend([history], 1)[0].book_nums[0])
+        best = model.recommend([history], 3)[0].book_nums
         amounts = model.contributions(history, best)
-        assert amounts.shape == (2,)
-        assert amounts.max() > 0
+        assert amounts.shape == (3, 2)
+        assert amounts[0].max() > 0
         assert np.isfinite(amounts).all()
+
+    def test_contributions_do_not_depend_on_what_else_is_asked(self, model):
+        """A row is the same alone as among others, up to rounding."""
+        history = History.of([2, 4, 6])
+        together = model.contributions(history, np.array([8, 1], np.int32))
+        alone = model.contributions(history, np.array([1], np.int32))
+        assert together[1] == pytest.approx(alone[0], rel=1e-5, abs=1e-6)
 
     def test_empty_history_has_no_contributions(self, model):
         """Nothing liked, nothing to blame."""
-        assert model.contributions(History.of([]), 0).shape == (0,)
+        assert model.contributions(History.of([]), np.array([0, 1], np.int32)).shape == (2, 0)

@@ -10,8 +10,8 @@ from tests.fakes import FakeCache
 
 class TestFakeCache(CacheContract):
     @pytest.fixture
-    async def cache(self) -> AsyncIterator[RecommendationCache]:
-        yield FakeCache()
+    def cache(self) -> RecommendationCache:
+        return FakeCache()
 
 
 @pytest.mark.integration

@@ -47,7 +47,7 @@ class TestItemKnn(CollaborativeContract, SimilarBooksContract, ExplainsScoresCon
     def test_contributions_sum_to_the_score(self, model):
         """What is shown as a reason is what was added up."""
         history = History.of([2, 4, 6])
-        amounts = model.contributions(history, 8)
+        amounts = model.contributions(history, np.array([8], np.int32))
         assert amounts.sum() == pytest.approx(model.score(history)[8])
 
 
@@ -63,7 +63,7 @@ class TestMatrixFactorization(CollaborativeContract, SimilarBooksContract, Expla
     def test_contributions_sum_to_the_score(self, model):
         """Eq. 7 of the paper is eq. 4 taken apart."""
         history = History.of([2, 4, 6])
-        amounts = model.contributions(history, 8)
+        amounts = model.contributions(history, np.array([8], np.int32))
         assert amounts.sum() == pytest.approx(model.score(history)[8], rel=1e-4)
 
 

@@ -1,5 +1,5 @@
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
@@ -66,18 +66,15 @@ def test_an_outage_is_fast_logged_once_and_ends_by_itself(
     with capture_logs() as logs:
         first, *others = [_timed(http) for _ in range(50)]
         assert first < 0.5
-        assert sorted(others)[-2] < 0.2  # one of them may be the next trial
-        assert sum(others) < 1
+        assert max(others) < 0.2
         assert http.get(READER).json()["items"] == expected
         assert http.get("/readyz").json()["status"] == "degraded"
+        _until(lambda: bool(logs) and any(log["event"] == "cache_lost" for log in logs))
     assert [log["event"] for log in logs].count("cache_lost") == 1
 
     own_redis.start() if outage == "kill" else own_redis.thaw()
     with capture_logs() as logs:
-        deadline = time.monotonic() + 5
-        while http.get(READER).json()["source"] != "cache":
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        _until(lambda: http.get(READER).json()["source"] == "cache")
     assert [log["event"] for log in logs].count("cache_recovered") == 1
 
 
@@ -87,8 +84,7 @@ def test_a_redis_that_is_not_there_at_start_is_found_later(shelf: Shelf, own_red
         assert http.get(READER).json()["source"] == "model"
         assert http.post(WARM, headers=admin()).status_code == 503
         own_redis.start()
-        time.sleep(1.1)
-        assert http.post(WARM, headers=admin()).status_code == 202
+        _until(lambda: http.post(WARM, headers=admin()).status_code == 202)
 
 
 def test_a_warm_up_fills_every_reader_and_shows_in_another_worker(
@@ -99,15 +95,20 @@ def test_a_warm_up_fills_every_reader_and_shows_in_another_worker(
     joined = http.post(WARM, headers=admin()).json()
     assert joined["version"] == 1
     with client(parts(shelf, *redis_caches(own_redis.url))) as other:
-        deadline = time.monotonic() + 10
-        while not (state := other.get(WARM, headers=admin()).json())["finished"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        _until(lambda: other.get(WARM, headers=admin()).json()["finished"])
+        state = other.get(WARM, headers=admin()).json()
         assert (state["outcome"], state["done"]) == ("complete", 500)
         assert other.get("/api/v1/users/500/recommendations").json()["source"] == "cache"
     with redis.Redis.from_url(own_redis.url) as raw:
         assert len(raw.keys("*:user:*")) == 500
         assert raw.keys("*lock*") == []
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _timed(http: TestClient) -> float:

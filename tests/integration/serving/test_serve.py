@@ -16,12 +16,13 @@ from sqlalchemy import create_engine, make_url, text
 
 from pipelines.registry import CHAMPION, MlflowRegistry
 from pipelines.storage.database import ensure_database, sibling
-from tests.integration.serving.small_bundle import READERS, save_small_bundle
+from tests import factories
 from tests.serving_parts import ADMIN_TOKEN, admin
 
 pytestmark = pytest.mark.integration
 
 WARM = "/api/v1/admin/cache/warm"
+ANN = "/api/v1/users/ann/recommendations"
 
 
 @pytest.fixture
@@ -65,7 +66,10 @@ class Served:
 
 @pytest.fixture
 def served(
-    postgres_url: str, redis_url: str, registry: MlflowRegistry, tmp_path: Path
+    postgres_url: str,
+    redis_url: str,
+    registry: MlflowRegistry,  # noqa: ARG001 - prepared before anyone asks it
+    tmp_path: Path,
 ) -> Iterator[Served]:
     port = _free_port()
     log = tmp_path / "serve.log"
@@ -100,26 +104,26 @@ def test_from_no_champion_to_a_refused_one(
     assert body["checks"]["redis"]["ok"]
     assert "run the pipeline first" in body["checks"]["model"]["detail"]
 
-    _promote(registry, save_small_bundle(tmp_path / "bundle-1"))
+    _promote(registry, _saved(tmp_path / "first"))
     served.until("/readyz", lambda a: a.status_code == 200)
     begun = served.http.post(WARM, headers=admin())
     assert begun.status_code == 202
     state = served.until(WARM, lambda a: a.json().get("finished", False)).json()
-    assert (state["outcome"], state["done"], state["total"]) == ("complete", READERS, READERS)
-    answer = served.http.get("/api/v1/users/1/recommendations").json()
-    assert (answer["model_version"], answer["source"], answer["user_id"]) == (1, "cache", 1)
-    assert answer["items"][0]["book_id"] == 1  # the one book of this reader's taste still unread
+    assert (state["outcome"], state["done"], state["total"]) == ("complete", 5, 5)
+    answer = served.http.get(ANN).json()
+    assert (answer["model_version"], answer["source"], answer["user_id"]) == (1, "cache", "ann")
+    assert answer["items"][0] == {"rank": 1, "book_id": 30} | answer["items"][0]  # The Grey Sea
     assert served.http.get("/api/v1/users/nobody/recommendations").json()["source"] == "fallback"
-    assert served.http.get("/api/v1/books/2").json()["title"] == "Book 2"
+    assert served.http.get("/api/v1/books/30").json()["title"] == "The Grey Sea"
 
-    _promote(registry, save_small_bundle(tmp_path / "bundle-2", title="Newer"))
+    _promote(registry, _saved(tmp_path / "second", [f"b{n:02}" for n in range(12)]))
     _until_all_workers(served, lambda: _version(served) == 2)
-    assert served.http.get("/api/v1/books/2").json()["title"] == "Newer 2"
+    assert served.http.get(ANN).json()["items"][0]["book_id"] == "b02"
 
-    _promote(registry, _corrupt(save_small_bundle(tmp_path / "bundle-3")))
+    _promote(registry, _corrupt(_saved(tmp_path / "third")))
     refused = served.until("/api/v1/models/current", lambda a: bool(a.json()["last_refusal"]))
     assert (refused.json()["version"], refused.json()["last_refusal"]["version"]) == (2, 3)
-    assert served.http.get("/api/v1/users/1/recommendations").json()["model_version"] == 2
+    assert _version(served) == 2
 
     metrics = served.http.get("/metrics").text
     assert 'bookrec_recommendations_total{source="fallback"} 1.0' in metrics
@@ -145,13 +149,19 @@ def test_without_addresses_it_ends_with_one_line(tmp_path: Path):
         check=False,
     )
     assert ended.returncode != 0
-    assert "set BOOKREC_MLFLOW_TRACKING_URI or BOOKREC_DATABASE_URL" in ended.stderr
+    (line,) = ended.stderr.strip().splitlines()
+    assert "set BOOKREC_MLFLOW_TRACKING_URI or BOOKREC_DATABASE_URL" in line
 
 
 def _promote(registry: MlflowRegistry, bundle: Path) -> None:
     registry.record_run("hybrid", bundle.name, params={}, metrics={}, tags={})
     version = registry.register("hybrid", bundle.name, bundle, {"ndcg_at_10": "0.5"})
     registry.set_alias(CHAMPION, version.version)
+
+
+def _saved(folder: Path, book_ids: list[object] | None = None) -> Path:
+    factories.bundle(book_ids).save(folder)
+    return folder
 
 
 def _corrupt(bundle: Path) -> Path:
@@ -163,11 +173,12 @@ def _corrupt(bundle: Path) -> Path:
 
 
 def _version(served: Served) -> Any:
-    return served.http.get("/api/v1/users/1/recommendations").json()["model_version"]
+    # A worker keeps its connections: a new one may reach another.
+    return httpx.get(f"{served.http.base_url}{ANN}").json()["model_version"]
 
 
 def _until_all_workers(served: Served, holds: Callable[[], bool]) -> None:
-    """One connection reaches one worker: ask on new ones until ten agree in a row."""
+    """Ask until ten answers in a row agree: nobody says which worker answers."""
     deadline = time.monotonic() + 20
     in_a_row = 0
     while in_a_row < 10:

@@ -121,7 +121,7 @@ def holder(home: Path, *user: int) -> Iterator[tuple[subprocess.Popen[str], Loca
 def start_holder(home: Path, *user: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(HOLDER), str(home), *map(str, user)],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), *sys.path])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -464,11 +464,18 @@ def test_home_removed_while_in_use_leaves_no_server_behind(
 
 @as_root
 def test_root_hands_over_to_nobody(home: Path, open_folder: Path) -> None:
-    with local_servers(home) as servers:
-        assert {process.uids().real for process in processes(servers)} == {NOBODY.pw_uid}
-        assert {tuple(process.gids()) for process in processes(servers)} == {(NOBODY.pw_gid,) * 3}
-        identity = (home / "servers/home-id").read_text()
-        assert data_folder(servers) == open_folder / "servers" / identity / "postgres/data"
+    groups = os.getgroups()
+    os.setgroups([0])
+    try:
+        with local_servers(home) as servers:
+            for process in processes(servers):
+                assert set(process.uids()) == {NOBODY.pw_uid}
+                assert set(process.gids()) == {NOBODY.pw_gid}
+                assert "Groups:\t \n" in Path(f"/proc/{process.pid}/status").read_text()
+            identity = (home / "servers/home-id").read_text()
+            assert data_folder(servers) == open_folder / "servers" / identity / "postgres/data"
+    finally:
+        os.setgroups(groups)
 
 
 @as_root

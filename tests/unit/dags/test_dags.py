@@ -1,5 +1,6 @@
 """What a scheduler sees, looked at in a fresh interpreter: Airflow configures itself on import."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -41,7 +42,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict:
     home = tmp_path_factory.mktemp("airflow")
     env = os.environ | {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     looked = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LOOK], env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "ignore", "-c", LOOK],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert looked.returncode == 0, looked.stderr[-2000:]
     return json.loads(looked.stdout.splitlines()[-1])
@@ -53,7 +58,7 @@ def test_the_tasks_are_the_stages_in_their_order(seen):
 
 def test_every_stage_waits_for_the_one_before_it(seen):
     stages = list(STAGES)
-    for before, stage in zip(stages, stages[1:], strict=False):
+    for before, stage in itertools.pairwise(stages):
         assert before in seen["tasks"][stage]["upstream"]
 
 

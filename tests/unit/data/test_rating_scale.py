@@ -31,6 +31,11 @@ def test_one_stray_rating_in_a_thousand_does_not_change_the_scale(stray):
     assert infer_scale(np.array([stray, *[1, 2, 3, 4, 5] * 200], float)) == (1, 5)
 
 
+def test_three_strays_in_a_small_file_do_not_change_the_scale():
+    assert infer_scale(np.array([55.0] * 3 + [1, 2, 3, 4, 5] * 60)) == (1, 5)
+    assert infer_scale(np.array([55.0] * 4 + [1, 2, 3, 4, 5] * 60)) == (1, 100)
+
+
 def test_four_stars_are_liked_and_three_are_not():
     weights = preference(np.array([3, 4, 5, np.nan]), (1, 5))
     assert weights.tolist() == [0, 1, 1, 1]
@@ -39,7 +44,7 @@ def test_four_stars_are_liked_and_three_are_not():
 
 
 def test_counts_mistaken_for_ratings_all_count_as_positive():
-    counts = np.array([1.0] * 99 + [4000.0])
+    counts = np.array([1.0] * 98 + [4000.0] * 2)
     with capture_logs() as logs:
         assert preference(counts, infer_scale(counts)).all()
     assert [entry["event"] for entry in logs] == ["scale_gives_few_likes"]

@@ -88,9 +88,7 @@ async def test_an_unreadable_entry_is_replaced(service: Components, cache: FakeC
     assert (await service.recommendations.recommend("3", 10)).source == "cache"
 
 
-async def test_entries_of_another_version_are_not_seen(
-    service: Components, shelf: Shelf, cache: FakeCache
-):
+async def test_entries_of_another_version_are_not_seen(service: Components, shelf: Shelf):
     await service.recommendations.recommend("3", 10)
     shelf.publish(bundle(title="Newer"))
     service.slot.refresh()

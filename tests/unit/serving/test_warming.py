@@ -36,7 +36,7 @@ def held(shelf: Shelf) -> Held:
 
 
 @pytest.fixture
-def service(shelf: Shelf, held: Held, cache: FakeCache) -> Components:
+def service(shelf: Shelf, held: Held, cache: FakeCache) -> Components:  # noqa: ARG001 - is in service
     return parts(shelf, cache)
 
 
@@ -53,9 +53,7 @@ async def _finished(service: Components) -> WarmState:
     return await _until(service, lambda state: state.finished)
 
 
-async def test_every_reader_is_served_from_the_cache_afterwards(
-    service: Components, held: Held, cache: FakeCache
-):
+async def test_every_reader_is_served_from_the_cache_afterwards(service: Components, held: Held):
     held.let.release(READERS)
     state = await service.warming.warm()
     assert (state.total, state.done, state.finished) == (READERS, 0, False)
@@ -88,10 +86,10 @@ async def test_a_second_request_joins_the_first(service: Components, held: Held)
 
 
 async def test_another_worker_joins_too(service: Components, shelf: Shelf, held: Held, cache):
+    held.let.release()  # for the question of the other slot
+    other = parts(shelf, cache)
     await service.warming.warm()
     await _until(service, lambda state: state.done == BATCH_SIZE)
-    held.let.release()
-    other = parts(shelf, cache)
     assert (await other.warming.warm()).done == BATCH_SIZE
     held.let.release(READERS)
     await _finished(service)

@@ -43,7 +43,7 @@ def test_one_line_is_logged_a_request(http: TestClient):
 
 
 def test_a_defect_is_a_problem_without_a_trace(http: TestClient, components: Components):
-    def fail(*args: object) -> None:
+    def fail(*_: object) -> None:
         raise ZeroDivisionError("a secret")
 
     components.slot.current.bundle.recommend = fail

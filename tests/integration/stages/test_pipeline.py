@@ -1,0 +1,222 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.champion import load_by_alias
+from pipelines.errors import StageFailedError
+from pipelines.stages import STAGES
+from pipelines.stages.pipeline import run_pipeline, steps
+from pipelines.stages.run_context import RunContext
+from pipelines.storage.repositories import LibraryRepository, ReleaseRepository
+from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_ratings
+
+pytestmark = pytest.mark.integration
+
+
+class Watcher:
+    """Remembers what a run reported."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.reused: list[str] = []
+
+    def __call__(self, address, summary, seconds, reused):
+        (self.reused if reused else self.ran).append(address)
+
+
+def run(ctx: RunContext) -> Watcher:
+    watcher = Watcher()
+    run_pipeline(ctx, watcher)
+    return watcher
+
+
+def champion(ctx: RunContext):
+    return load_by_alias(ctx.registry, "champion", ctx.settings.home / "models")
+
+
+def lists(ctx: RunContext) -> list:
+    bundle, _ = champion(ctx)
+    return [bundle.recommend(str(user), 5) for user in bundle.users]
+
+
+def test_a_run_ends_with_a_champion_that_beats_popularity(make_context: MakeContext):
+    ctx = make_context()
+    watcher = run(ctx)
+    assert list(dict.fromkeys(a.split("/")[0] for a in watcher.ran)) == list(STAGES)
+    scores = ctx.summary("evaluate")["ndcg_at_10"]
+    assert scores["hybrid"] > scores["popularity"]
+    bundle, version = champion(ctx)
+    assert version.version == ctx.summary("register")["version"] == 1
+    assert version.aliases == ("challenger", "champion")
+    assert (len(bundle.users), len(bundle.books)) == (N_READERS, N_BOOKS)
+
+
+def test_a_reader_gets_books_of_their_taste_that_they_have_not_met(make_context: MakeContext):
+    ctx = make_context()
+    run(ctx)
+    bundle, _ = champion(ctx)
+    met = set(small_ratings().query("user_id == 4")["book_id"])
+    answer = bundle.recommend("4", 5)
+    assert answer.source == "model"
+    assert [item.book_id % 2 for item in answer.items] == [0] * 5
+    assert not met & {item.book_id for item in answer.items}
+    assert all(item.reasons for item in answer.items)
+
+
+def test_what_was_learnt_from_lies_in_postgresql(make_context: MakeContext):
+    ctx = make_context()
+    run(ctx)
+    with ctx.unit_of_work() as session:
+        counts = LibraryRepository(session, "interactions").counts()
+        releases = ReleaseRepository(session).all(ctx.settings.registered_model)
+    assert counts == {"books": N_BOOKS, "readers": N_READERS, "ratings": len(small_ratings())}
+    assert [(r.version, r.run_id, r.accepted) for r in releases] == [(1, "run-1", True)]
+
+
+def test_mlflow_holds_one_flat_run_a_model(make_context: MakeContext):
+    from mlflow.tracking import MlflowClient
+
+    ctx = make_context()
+    run(ctx)
+    uri = ctx.settings.mlflow_tracking_uri.get_secret_value()
+    client = MlflowClient(uri, uri)
+    experiment = client.get_experiment_by_name(ctx.settings.experiment)
+    runs = client.search_runs([experiment.experiment_id])
+    assert {r.data.tags["model"] for r in runs} == {*ctx.settings.models, "hybrid"}
+    for found in runs:
+        assert found.data.tags["pipeline_run"] == "run-1"
+        assert {"git_sha", "data_fingerprint", "airflow_run_id"} <= set(found.data.tags)
+        assert "mlflow.parentRunId" not in found.data.tags
+        assert {"ndcg_at_10", "ndcg_at_10_low", "ndcg_at_10_high"} <= set(found.data.metrics)
+
+
+def test_a_registered_model_opens_with_plain_mlflow(make_context: MakeContext):
+    import mlflow
+
+    ctx = make_context()
+    run(ctx)
+    mlflow.set_tracking_uri(ctx.settings.mlflow_tracking_uri.get_secret_value())
+    model = mlflow.pyfunc.load_model(f"models:/{ctx.settings.registered_model}@champion")
+    answer = model.predict(pd.DataFrame({"user_id": [4]}), params=None)
+    bundle, _ = champion(ctx)
+    assert list(answer["book_id"]) == [i.book_id for i in bundle.recommend("4", 10).items]
+
+
+def test_no_file_of_a_registered_model_is_a_pickle(make_context: MakeContext):
+    ctx = make_context()
+    run(ctx)
+    bundle = ctx.registry.fetch(1, ctx.settings.home / "models")
+    names = {p.suffix for p in bundle.parent.parent.rglob("*") if p.is_file()}
+    assert not names & {".pkl", ".pickle", ".joblib"}
+
+
+def test_the_same_run_again_reuses_what_stands_and_registers_nothing_new(make_context: MakeContext):
+    first, again = make_context(), make_context()
+    run(first)
+    watcher = run(again)
+    assert watcher.ran == ["ingest", "register", "promote", "warm_cache"]
+    assert [v.version for v in again.registry.versions()] == [1]
+
+
+def test_changed_data_is_noticed_by_a_rerun(make_context: MakeContext, library: Path):
+    run(make_context())
+    small_ratings().iloc[:-5].to_csv(library / "ratings.csv", index=False)
+    assert run(make_context()).reused == []
+
+
+def test_the_same_data_and_seed_give_the_same_model_and_metrics(make_context: MakeContext):
+    first, second = make_context("run-1"), make_context("run-2")
+    run(first)
+    before = lists(first)
+    run(second)
+    assert lists(second) == before
+    assert [v.version for v in second.registry.versions()] == [2, 1]
+    assert first.summary("evaluate")["ndcg_at_10"] == second.summary("evaluate")["ndcg_at_10"]
+
+
+def test_rows_that_cannot_be_used_are_set_aside_with_their_rule(
+    make_context: MakeContext, library: Path
+):
+    good = small_ratings().astype(str)
+    bad = pd.DataFrame(
+        [
+            ["1", "2", "oops", "1700000000"],  # not a number
+            ["1", "2", "77", "1700000000"],  # off the scale
+            ["1", "999", "4", "1700000000"],  # a book that the catalogue lacks
+            ["", "2", "4", "1700000000"],  # nobody
+            good.iloc[0].tolist(),  # the same pair again
+        ],
+        columns=good.columns,
+    )
+    pd.concat([good, bad]).to_csv(library / "ratings.csv", index=False)
+    ctx = make_context()
+    run(ctx)
+    rules = pd.concat(
+        pq.read_table(ctx.folder.reading(stage) / "quarantine.parquet").to_pandas()
+        for stage in ("ingest", "validate", "clean")
+    )["rule"].tolist()
+    assert sorted(rules) == [
+        "duplicate_pair",
+        "missing_user_id",
+        "rating_not_a_number",
+        "rating_out_of_scale",
+        "unknown_book",
+    ]
+    assert ctx.summary("clean")["ratings"] == len(good)
+    assert len(rules) + len(good) == len(good) + len(bad)
+
+
+def test_a_critical_expectation_stops_the_run_before_training_and_leaves_its_report(
+    make_context: MakeContext, library: Path
+):
+    frame = small_ratings()
+    frame.loc[frame.index % 2 == 0, "user_id"] = None  # half of the rows belong to nobody
+    frame["user_id"] = frame["user_id"].astype("Int64")
+    # Unreadable rows are rejected on reading, so only one reader is left to be validated.
+    frame[frame["user_id"].isna() | (frame["user_id"] == 1)].to_csv(
+        library / "ratings.csv", index=False
+    )
+    ctx = make_context()
+    with pytest.raises(StageFailedError, match="stage validate failed: ratings: 1 critical"):
+        run(ctx)
+    assert (ctx.folder.reading("data_docs/raw") / "index.html").exists()
+    assert not ctx.folder.has("validate")
+    assert ctx.registry.versions() == []
+
+
+def test_text_ids_and_no_ratings_and_no_catalogue_are_enough(
+    make_context: MakeContext, library: Path
+):
+    frame = small_ratings().query("rating == 5")[["user_id", "book_id"]]
+    frame = frame.assign(
+        user_id="u-" + frame["user_id"].astype(str), book_id="00" + frame["book_id"].astype(str)
+    )
+    (library / "books.csv").unlink()
+    frame.to_csv(library / "ratings.csv", index=False)
+    ctx = make_context()
+    run(ctx)
+    bundle, _ = champion(ctx)
+    answer = bundle.recommend("u-4", 3)
+    assert answer.source == "model"
+    assert all(str(item.book_id).startswith("00") for item in answer.items)
+
+
+def test_the_steps_are_the_stages_with_training_once_a_model(make_context: MakeContext):
+    ctx = make_context()
+    addresses = ["/".join(step) for step in steps(ctx)]
+    models = [f"train/{name}" for name in ctx.settings.models]
+    stages = list(STAGES)
+    at = stages.index("train")
+    assert addresses == [*stages[:at], *models, *stages[at + 1 :]]
+
+
+def test_every_manifest_names_its_inputs_and_checksums(make_context: MakeContext):
+    ctx = make_context()
+    run(ctx)
+    for manifest in ctx.folder.path.rglob("*/manifest.json"):
+        recorded = json.loads(manifest.read_text())
+        if "address" in recorded:  # the others are those of models
+            assert {"params", "inputs", "files", "summary", "seconds"} <= set(recorded)

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+
+from pipelines.data.interactions import History
+from pipelines.models.blending import fit_blend, normalised
+from tests.unit.models.test_hybrid import NOTHING, Says, hybrid
+
+N_BOOKS = 400
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+class Oracle(Says):
+    """Knows what some readers want, the book after their first, and is silent on the others."""
+
+    def __init__(self, knows):
+        self.knows = knows
+
+    def score(self, history):
+        book = int(history.book_nums[0])
+        if not self.knows(book):
+            return np.full(N_BOOKS, NOTHING, np.float32)
+        scores = rng().random(N_BOOKS).astype(np.float32)
+        scores[book + 1] = 2
+        return scores
+
+
+READERS = [History.of([book]) for book in range(0, 60, 2)]
+WANTED = [np.array([book + 1]) for book in range(0, 60, 2)]
+PARTS = {
+    "noise": Says(*rng().random(N_BOOKS)),
+    "early": Oracle(lambda book: book < 30),
+    "late": Oracle(lambda book: book >= 30),
+}
+
+
+def test_scale_is_set_by_unseen_books():
+    scores = np.array([9, 1, 2, 3, NOTHING], np.float32)
+    assert normalised(scores, np.array([0], np.int32)).tolist() == [1, 0, 0.5, 1, 0]
+
+
+def test_scores_are_left_as_they_were():
+    scores = np.array([9, 1, NOTHING], np.float32)
+    normalised(scores, np.array([0], np.int32))
+    assert scores.tolist() == [9, 1, NOTHING]
+
+
+@pytest.mark.parametrize("scores", [[NOTHING, NOTHING], [3, NOTHING]])
+def test_nothing_to_say_of_unseen_books(scores):
+    assert normalised(np.array(scores, np.float32), np.array([0], np.int32)) is None
+
+
+def test_parts_that_know_get_the_weight():
+    result = fit_blend(PARTS, READERS, WANTED, rng=rng())
+    assert sum(result.weights.values()) == pytest.approx(1)
+    assert result.weights["early"] > 0.2
+    assert result.weights["late"] > 0.2
+    assert result.ndcg_at_10 > 0.99
+    assert result.by_part["early"] == pytest.approx(0.5, abs=0.1)
+    assert result.by_part["noise"] < 0.1
+
+
+def test_reached_value_is_that_of_the_hybrid():
+    result = fit_blend(PARTS, READERS, WANTED, rng=rng())
+    model = hybrid(**{name: (result.weights[name], part) for name, part in PARTS.items()})
+    gains = [
+        1 / np.log2(np.flatnonzero(ranked.book_nums == wanted[0])[0] + 2)
+        for ranked, wanted in zip(model.recommend(READERS, 10), WANTED, strict=True)
+        if wanted[0] in ranked.book_nums
+    ]
+    assert sum(gains) / len(READERS) == pytest.approx(result.ndcg_at_10)
+
+
+def test_several_relevant_books_are_measured_against_the_best_list():
+    part = Says(*range(N_BOOKS, 0, -1))  # book 0 first
+    result = fit_blend({"a": part}, [History.of([0])], [np.array([1, 3])], rng=rng())
+    expected = (1 + 1 / np.log2(4)) / (1 + 1 / np.log2(3))
+    assert result.ndcg_at_10 == pytest.approx(expected)
+    assert result.weights == {"a": 1}
+
+
+def test_only_so_many_readers_are_asked():
+    asked = []
+
+    class Counts(Says):
+        def score(self, history):
+            asked.append(history)
+            return super().score(history)
+
+    fit_blend({"a": Counts(*range(N_BOOKS))}, READERS, WANTED, rng=rng(), max_readers=4)
+    assert len(asked) == 4
+
+
+def test_same_rng_gives_the_same_weights():
+    one = fit_blend(PARTS, READERS, WANTED, rng=rng(), max_readers=10)
+    other = fit_blend(PARTS, READERS, WANTED, rng=rng(), max_readers=10)
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("histories", "relevant"),
+    [([], []), (READERS[:1], [np.empty(0, np.int32)])],
+    ids=["no_reader", "nothing_relevant"],
+)
+def test_without_evidence_weights_are_even(histories, relevant):
+    result = fit_blend({"a": Says(1, 2), "b": Says(2, 1)}, histories, relevant, rng=rng())
+    assert result.weights == {"a": 0.5, "b": 0.5}
+    assert result.ndcg_at_10 == 0
+
+
+def test_silent_parts_do_not_stop_it():
+    parts = {"a": Says(*[NOTHING] * N_BOOKS), "b": PARTS["early"]}
+    result = fit_blend(parts, READERS, WANTED, rng=rng())
+    assert result.by_part["a"] < result.by_part["b"]

@@ -1,0 +1,187 @@
+import json
+
+import numpy as np
+import pytest
+
+from pipelines.data.interactions import Vocabulary
+from pipelines.errors import ArtifactError
+from pipelines.models.base import RankedBooks
+from pipelines.models.bundle import ModelBundle, _joined
+from tests.factories import N_BOOKS, USERS, bundle, catalogue
+
+
+@pytest.fixture(scope="module", params=["fresh", "loaded"])
+def served(request, tmp_path_factory) -> ModelBundle:
+    made = bundle()
+    if request.param == "fresh":
+        return made
+    folder = tmp_path_factory.mktemp("bundle") / "bundle"
+    made.save(folder)
+    return ModelBundle.load(folder)
+
+
+def ids(answer):
+    return [item.book_id for item in answer.items]
+
+
+def test_reader_of_fantasy_gets_the_rest_of_the_saga(served):
+    answer = served.recommend("ann", 3)
+    assert answer.source == "model"
+    assert answer.items[0].book_id == 30
+    assert answer.items[0].title == "The Grey Sea"
+    assert answer.items[0].authors == ("J. K. Tolling",)
+    assert answer.items[0].reasons == (
+        "because you liked The Grey Wizard",
+        "because you liked The Grey Tower",
+    )
+
+
+def test_met_books_are_never_recommended(served):
+    for num, user in enumerate(USERS):
+        met = {10 * (int(b) + 1) for b in served.interactions.history(num).book_nums}
+        assert not met & set(ids(served.recommend(user, N_BOOKS)))
+
+
+def test_unknown_reader_gets_popular_books(served):
+    answer = served.recommend("nobody", 3)
+    assert answer == served.popular(3)
+    assert answer.source == "fallback"
+    assert ids(answer) == [10, 20, 30]
+    assert answer.items[0].reasons == ("popular with readers",)
+
+
+@pytest.mark.parametrize(("user", "expected"), [("dee", [20, 30, 40]), ("eve", [10, 20, 30])])
+def test_reader_of_no_known_taste_gets_popular_unmet_books(served, user, expected):
+    answer = served.recommend(user, 3)
+    assert answer.source == "fallback"
+    assert ids(answer) == expected
+
+
+def test_lists_are_filled_up_with_popular_books():
+    served = bundle()
+    served.hybrid.parts.pop("content")
+    answer = served.recommend("cid", 100)
+    n_met = len(served.interactions.history(2))
+    assert len(set(ids(answer))) == len(answer.items) == N_BOOKS - n_met
+    # Crime readers share no book with others, so item neighbours have nothing new to say.
+    assert answer.source == "fallback"
+    mixed = served.recommend("ann", 100)
+    assert mixed.source == "model"
+    assert len(set(ids(mixed))) == len(mixed.items) == N_BOOKS - 4
+    assert mixed.items[0].reasons[0].startswith("because")
+    popular = [item.score for item in mixed.items if item.reasons == ("popular with readers",)]
+    modelled = [item.score for item in mixed.items[: len(mixed.items) - len(popular)]]
+    assert max(popular) < min(modelled)
+    assert mixed.items[-1].reasons == ("popular with readers",)
+
+
+def test_scores_never_ascend_even_where_filled_up():
+    served = bundle()
+    served.hybrid.parts.pop("content")
+    for n in range(1, N_BOOKS + 1):
+        for ranked in served.recommend_many(range(len(USERS)), n):
+            assert len(ranked) <= n
+            pairs = list(zip((-ranked.scores).tolist(), ranked.book_nums.tolist(), strict=True))
+            assert pairs == sorted(pairs)
+
+
+def test_batch_equals_single(served):
+    for n in (1, 4, N_BOOKS):
+        for user, ranked in zip(USERS, served.recommend_many(range(5), n), strict=True):
+            items = served.recommend(user, n, explain=False).items
+            assert [item.book_id for item in items] == served.books.ids(ranked.book_nums)
+            assert [item.score for item in items] == ranked.scores.tolist()
+
+
+def test_reasons_can_be_left_out(served):
+    explained = served.recommend("ann", 5)
+    plain = served.recommend("ann", 5, explain=False)
+    assert ids(plain) == ids(explained)
+    assert all(item.reasons == () for item in plain.items)
+
+
+def test_similar_books(served):
+    answer = served.similar("80", 2)
+    assert answer.source == "model"
+    assert ids(answer)[0] == 90
+    assert 80 not in ids(answer)
+
+
+@pytest.mark.parametrize("book_id", ["", "81", "080", "+80", " 80", "80.0", "--80", "8" * 5000])
+def test_unknown_book(served, book_id):
+    assert served.similar(book_id, 3) is None
+    assert served.book(book_id) is None
+
+
+def test_catalogue_entry_is_fit_for_json(served):
+    entry = served.book("110")
+    assert entry["book_id"] == 110
+    assert entry["authors"] == ["Mia Sato", "Ida Noor"]
+    assert entry["series"] is None
+    assert "row" not in entry
+    json.dumps(entry)
+
+
+def test_text_ids_survive_saving(tmp_path):
+    book_ids = sorted(["é", "a/b", "", "09", "9", "漢字", "x", "y", "z", "A", "B", "a b"])
+    bundle(book_ids).save(tmp_path / "bundle")
+    loaded = ModelBundle.load(tmp_path / "bundle")
+    assert list(loaded.books) == book_ids
+    assert list(loaded.users) == USERS
+    assert loaded.book("漢字")["book_id"] == "漢字"
+    assert loaded.similar("09", 3) is not None
+    assert loaded.similar("9.0", 3) is None
+
+
+def test_missing_title_and_authors_are_no_error():
+    served = bundle()
+    table = catalogue().to_pandas()
+    table["title"], table["authors"] = None, None
+    served.catalogue = catalogue().from_pandas(table, preserve_index=False)
+    item = served.recommend("ann", 1).items[0]
+    assert item.authors == ()
+    assert item.reasons[0] == "because you liked an untitled book"
+
+
+def test_parts_that_do_not_fit_are_refused():
+    made = bundle()
+    with pytest.raises(ValueError, match="do not fit"):
+        ModelBundle(
+            made.hybrid,
+            made.popularity,
+            Vocabulary(["only one"]),
+            made.books,
+            made.interactions,
+            made.catalogue,
+        )
+
+
+def test_loaded_histories_are_mapped(tmp_path):
+    bundle().save(tmp_path / "bundle")
+    matrix = ModelBundle.load(tmp_path / "bundle").interactions.matrix
+    for array in (matrix.data, matrix.indices, matrix.indptr):
+        while array.base is not None and not isinstance(array, np.memmap):
+            array = array.base
+        assert isinstance(array, np.memmap)
+
+
+def test_corrupt_byte_in_any_file_is_refused(tmp_path):
+    bundle().save(tmp_path / "bundle")
+    files = sorted((tmp_path / "bundle").rglob("*.*"))
+    assert len(files) > 15
+    for path in files:
+        intact = path.read_bytes()
+        broken = bytearray(intact)
+        broken[len(broken) // 2] ^= 1
+        path.write_bytes(broken)
+        with pytest.raises(ArtifactError):
+            ModelBundle.load(tmp_path / "bundle")
+        path.write_bytes(intact)
+
+
+def test_filled_up_scores_stand_below_even_the_lowest():
+    head = RankedBooks(np.array([4, 9], np.int32), np.array([0.5, 0], np.float32))
+    tail = RankedBooks(np.array([7, 1, 2], np.int32), np.array([3, 2, 2], np.float32))
+    joined = _joined(head, tail, 4)
+    assert joined.book_nums.tolist() == [4, 9, 7, 1]
+    assert joined.scores.tolist() == [0.5, 0, -1, -2]

@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from pipelines.data.interactions import History
+from pipelines.errors import ConfigurationError
+from pipelines.models.base import Recommender
+from pipelines.models.hybrid import HybridConfig, HybridRecommender
+
+NOTHING = -np.inf
+READER = History.of([0])
+
+
+class Says(Recommender):
+    """A model that always says the same."""
+
+    name = "says"
+
+    def __init__(self, *scores):
+        self.scores = np.array(scores, np.float32)
+
+    def fit(self, data, *, rng):
+        return self
+
+    def score(self, history):
+        return self.scores.copy()
+
+    def save(self, folder: Path):
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, folder: Path):
+        raise NotImplementedError
+
+
+class Knows(Says):
+    """One that also knows neighbours and reasons."""
+
+    def similarity(self, book_num):
+        return self.scores.copy()
+
+    def contributions(self, history, book_nums):
+        return np.tile(self.scores[: len(history.liked)], (len(book_nums), 1))
+
+
+def hybrid(**parts):
+    """Parts as (weight, model)."""
+    weights = {name: weight for name, (weight, _) in parts.items()}
+    models = {name: model for name, (_, model) in parts.items()}
+    return HybridRecommender(HybridConfig(weights=weights), models)
+
+
+def test_scores_are_weighted_means_on_a_common_scale():
+    model = hybrid(a=(3, Says(9, 1, 2, 3)), b=(1, Says(0, 400, 100, 200)))
+    # Book 0 is met: its 9 does not stretch the scale, and it counts as the best there is.
+    assert model.score(READER) == pytest.approx([0.75, 0.25, 0.375, 0.75 + 1 / 12])
+
+
+def test_silence_about_a_book_counts_as_nothing():
+    model = hybrid(a=(1, Says(0, 1, 2, NOTHING)), b=(1, Says(NOTHING, NOTHING, 1, 2)))
+    assert model.score(READER)[1:] == pytest.approx([0, 0.5, 0.5])
+
+
+def test_book_that_no_part_speaks_of_has_no_score():
+    model = hybrid(a=(1, Says(1, 2, NOTHING)), b=(1, Says(1, NOTHING, NOTHING)))
+    assert model.score(READER)[2] == NOTHING
+
+
+def test_silent_part_leaves_its_weight_to_the_others():
+    silent = Says(NOTHING, NOTHING, NOTHING)
+    with_it = hybrid(a=(0.1, Says(1, 2, 3)), b=(0.9, silent)).score(READER)
+    assert with_it.tolist() == hybrid(a=(1, Says(1, 2, 3))).score(READER).tolist()
+
+
+def test_all_parts_silent_gives_empty_list():
+    model = hybrid(a=(1, Says(NOTHING, NOTHING)))
+    assert len(model.recommend([READER], 5)[0]) == 0
+
+
+def test_part_of_weight_zero_is_not_heard():
+    model = hybrid(a=(1, Says(1, 2, NOTHING)), b=(0, Says(1, 2, 3)))
+    assert model.score(READER)[2] == NOTHING
+
+
+def test_equal_scores_count_as_the_best():
+    assert hybrid(a=(1, Says(5, 5, 5))).score(READER).tolist() == [1, 1, 1]
+
+
+def test_only_parts_that_know_are_asked_for_similar_books():
+    model = hybrid(a=(0.5, Says(9, 9, 1)), b=(0.5, Knows(NOTHING, 4, 2)))
+    assert model.similarity(0).tolist() == [NOTHING, 1, 0]
+
+
+def test_without_such_parts_nothing_is_similar():
+    assert hybrid(a=(1, Says(1, 2, 3))).similarity(0).tolist() == [NOTHING] * 3
+
+
+def test_such_parts_are_asked_even_if_none_has_weight():
+    model = hybrid(a=(1, Says(1, 2, 3)), b=(0, Knows(NOTHING, 4, 2)))
+    assert model.similarity(0).tolist() == [NOTHING, 1, 0]
+
+
+def test_contributions_are_weighted_shares():
+    model = hybrid(a=(3, Knows(1, 1, -5)), b=(1, Knows(0, 30, 10)), c=(5, Says(1, 1, 1)))
+    history = History.of([0, 1, 2])
+    assert model.contributions(history, np.array([1]))[0] == pytest.approx([1.5, 1.5 + 0.75, 0.25])
+
+
+def test_order_of_parts_does_not_matter():
+    rng = np.random.default_rng(0)
+    a, b, c = (Says(*rng.random(9)) for _ in range(3))
+    one = hybrid(a=(0.3, a), b=(0.6, b), c=(0.1, c)).score(READER)
+    other = hybrid(c=(0.1, c), b=(0.6, b), a=(0.3, a)).score(READER)
+    assert one.tobytes() == other.tobytes()
+
+
+def test_weights_must_fit_the_parts():
+    with pytest.raises(ConfigurationError, match="do not fit"):
+        HybridRecommender(HybridConfig(weights={"a": 1}), {"b": Says(1)})
+
+
+@pytest.mark.parametrize("weights", [{}, {"a": 0}, {"a": -1, "b": 2}, {"a": float("nan")}])
+def test_weights_must_be_some_and_not_negative(weights):
+    with pytest.raises(ValidationError):
+        HybridConfig(weights=weights)
