@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,12 +21,15 @@ def stop_on_sigterm() -> None:
 
 
 @contextmanager
-def running(program: Program, *, log_folder: Path, patience: float = 90) -> Iterator[None]:
+def running(
+    program: Program, *, log_folder: Path, patience: float = 90
+) -> Iterator[Callable[[], None]]:
     """
     Run a program for the time of the block; its output goes to `<log_folder>/<name>.log`.
 
-    Raises:
-        ServiceUnavailableError: it ended, or was not ready within `patience` seconds.
+    Yields:
+        What to call to wait until it is ready. It raises ServiceUnavailableError if the program
+        has ended, or is not ready within `patience` seconds.
     """
     log_folder.mkdir(parents=True, exist_ok=True)
     log_file = log_folder / f"{program.name}.log"
@@ -40,8 +43,7 @@ def running(program: Program, *, log_folder: Path, patience: float = 90) -> Iter
             start_new_session=True,  # Ctrl-C is ours to handle, not the program's
         )
     try:
-        _wait_until_ready(program, process, log_file, patience)
-        yield
+        yield lambda: _wait_until_ready(program, process, log_file, patience)
     finally:
         stop(process)
 

@@ -59,10 +59,10 @@ def report_stage(
 
 
 def recommendation_table(title: str, items: Sequence[Summary]) -> Table:
-    """Recommendations as served: rank, title, authors, score and reasons."""
+    """Recommendations as served: rank, title, authors, score and the strongest reason."""
     table = Table("", "Title", "By", "Score", "Why", title=title, title_justify="left")
     for rank, item in enumerate(items, start=1):
         cells = (item["title"], ", ".join(item["authors"]))
-        reasons = "; ".join(item.get("reasons", ()))
-        table.add_row(str(rank), *map(escape, cells), f"{item['score']:.3f}", escape(reasons))
+        strongest = next(iter(item["reasons"]), "")
+        table.add_row(str(rank), *map(escape, cells), f"{item['score']:.3f}", escape(strongest))
     return table
