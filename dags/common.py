@@ -64,7 +64,8 @@ def _execute(
 ) -> dict[str, Any]:
     from pipelines.settings import get_settings
     from pipelines.stages.pipeline import execute
-    from pipelines.stages.run_context import RunContext, RunParams, run_id_of
+    from pipelines.stages.run_context import RunContext, run_id_of
 
-    ctx = RunContext(run_id_of(airflow_run), RunParams(**params), get_settings(), airflow_run)
+    run_id = run_id_of(airflow_run)
+    ctx = RunContext.opened(run_id, params, get_settings(), orchestrator_run=airflow_run)
     return execute(stage, ctx, *part)

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -69,10 +70,13 @@ def main() -> int:
 def _arguments() -> dict[str, Any]:
     settings = get_settings()
     parser = argparse.ArgumentParser(prog="python -m dags.local_run", description=__doc__)
-    parser.add_argument("--source", default=settings.source)
+    parser.add_argument("--source", default=settings.source or "sample")
     parser.add_argument("--data", dest="data_path", default=settings.data_path)
     parser.add_argument("--seed", type=int, default=42)
-    return vars(parser.parse_args())
+    arguments = parser.parse_args()
+    if arguments.data_path:
+        arguments.data_path = str(Path(arguments.data_path).absolute())
+    return vars(arguments)
 
 
 def _run(settings: Settings, params: dict[str, Any]) -> None:

@@ -33,10 +33,12 @@ settings = get_settings()
     doc_md=__doc__,
     tags=["bookrec", "training"],
     params={
-        "source": Param(settings.source, type="string", description="Name of a source"),
-        "data_path": Param(
-            settings.data_path, type=["null", "string"], description="Its file or folder"
+        "source": Param(
+            None,
+            type=["null", "string"],
+            description="Name of a source; if empty, what the champion was made from",
         ),
+        "data_path": Param(None, type=["null", "string"], description="Its file or folder"),
         "seed": Param(42, type="integer", minimum=0, description="The same seed, the same model"),
     },
 )

@@ -90,10 +90,10 @@ class Settings(BaseSettings):
     experiment: str = "bookrec"
     schedule: str | None = "@daily"
     """When Airflow retrains: a cron expression, a preset, or empty for never."""
-    source: str = "sample"
-    """The source that a scheduled run reads."""
+    source: str | None = None
+    """The source that a scheduled run reads; if unset, what the champion was trained on."""
     data_path: str | None = None
-    """The file or folder that a scheduled run reads; not needed by `sample`."""
+    """The file or folder that goes with `source`."""
     models: tuple[str, ...] = ("popularity", "item_knn", "matrix_factorization", "content")
     """The parts of the hybrid, by the names of the model factory."""
     hyperparameters: dict[str, dict[str, Any]] = {}
@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
 
-    @field_validator("schedule", "data_path", mode="before")
+    @field_validator("schedule", "source", "data_path", mode="before")
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None

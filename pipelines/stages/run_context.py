@@ -13,17 +13,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from pipelines.errors import ConfigurationError, StorageError
-from pipelines.registry import MlflowRegistry
+from pipelines.registry import CHAMPION, MlflowRegistry, Registry
 from pipelines.settings import Settings
+from pipelines.stages import STAGES
 from pipelines.storage.artifacts import MANIFEST, RunFolder
 from pipelines.storage.unit_of_work import unit_of_work
+
+_FIRST = next(iter(STAGES))
 
 Summary = dict[str, Any]
 """What a stage tells the next one and the log: small and JSON-able."""
@@ -57,11 +60,33 @@ class RunContext:
     orchestrator_run: str = ""
     """The id under which Airflow knows this run; empty without Airflow."""
 
+    @classmethod
+    def opened(
+        cls, run_id: str, params: dict[str, Any], settings: Settings, *, orchestrator_run: str
+    ) -> Self:
+        """
+        The context of one task among others of a run.
+
+        Args:
+            run_id: The run.
+            params: Fields of `RunParams`; without a source, `unattended_params` says which, and
+                what the first stage has recorded holds for all later ones.
+            settings: Prepared ones.
+            orchestrator_run: What Airflow calls the run.
+        """
+        folder = _run_folder(settings, run_id)
+        if params.get("source"):
+            chosen = RunParams(**params)
+        elif folder.has(_FIRST):
+            chosen = RunParams(**folder.manifest(_FIRST)["params"])
+        else:
+            registry = MlflowRegistry.from_settings(settings)
+            chosen = unattended_params(settings, registry, seed=params["seed"])
+        return cls(run_id, chosen, settings, orchestrator_run)
+
     @cached_property
     def folder(self) -> RunFolder:
-        return RunFolder(
-            self.settings.storage_root, self.run_id, mirror=self.settings.home / "mirror"
-        )
+        return _run_folder(self.settings, self.run_id)
 
     @cached_property
     def registry(self) -> MlflowRegistry:
@@ -82,6 +107,7 @@ class RunContext:
         """What every MLflow run and model version of this run is tagged with."""
         return {
             "source": self.params.source,
+            "data_path": self.params.data_path or "",
             "seed": str(self.params.seed),
             "data_fingerprint": self.data_fingerprint,
             "git_sha": git_sha(),
@@ -122,6 +148,24 @@ class RunContext:
         except StorageError:
             return False
         return bool(manifest["params"] == self.params.model_dump() and manifest["inputs"] == found)
+
+
+def _run_folder(settings: Settings, run_id: str) -> RunFolder:
+    return RunFolder(settings.storage_root, run_id, mirror=settings.home / "mirror")
+
+
+def unattended_params(settings: Settings, registry: Registry, *, seed: int) -> RunParams:
+    """
+    What a run reads that nobody gave a source: the configured one, else what the champion was made
+    from, so that a schedule never replaces a model of your data by one of another; else the sample.
+    """
+    if settings.source is not None:
+        return RunParams(source=settings.source, data_path=settings.data_path, seed=seed)
+    champion = registry.by_alias(CHAMPION)
+    if champion is None:
+        return RunParams(seed=seed)
+    path = champion.tags.get("data_path") or None
+    return RunParams(source=champion.tags["source"], data_path=path, seed=seed)
 
 
 def run_id_of(airflow_run_id: str) -> str:
