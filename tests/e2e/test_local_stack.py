@@ -1,0 +1,101 @@
+"""What `make run` does when a stage fails, and what `make up` starts and leaves behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from pipelines.stack import free_port
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def own_home(tmp_path: Path) -> dict[str, str]:
+    """An environment with a home and ports of its own, where nothing is scheduled."""
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("BOOKREC_")}
+    return mine | {
+        "BOOKREC_LOCAL_SERVERS_ROOT": os.environ["BOOKREC_LOCAL_SERVERS_ROOT"],
+        "BOOKREC_HOME": str(tmp_path / "home"),
+        "BOOKREC_SCHEDULE": "",
+        "BOOKREC_API__PORT": str(free_port()),
+        "BOOKREC_STACK__MLFLOW_PORT": str(free_port()),
+        "BOOKREC_STACK__AIRFLOW_PORT": str(free_port()),
+    }
+
+
+def of_home(home: str) -> list[psutil.Process]:
+    """Processes that work for a home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("BOOKREC_HOME") == home and process.pid != os.getpid():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_failed_stage_ends_the_dag_run_with_one_line(own_home: dict[str, str], tmp_path: Path):
+    command = [sys.executable, "-m", "dags.local_run", "--source", "interactions"]
+    command += ["--data", str(tmp_path / "nothing.csv")]
+    ended = subprocess.run(command, env=own_home, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("bookrec: stage ingest failed: ")
+    assert "nothing.csv" in last
+    assert "Traceback" not in ended.stderr
+    assert "✓" not in ended.stdout
+    assert of_home(own_home["BOOKREC_HOME"]) == []
+
+
+def test_the_stack_answers_everywhere_and_stops_without_a_trace(
+    own_home: dict[str, str], tmp_path: Path
+):
+    command = [str(Path(sys.executable).parent / "bookrec"), "up"]
+    with (tmp_path / "out").open("w+") as out:
+        stack = subprocess.Popen(command, env=own_home, stdout=out, stderr=out)
+        try:
+            addresses = _wait_until_it_answers(stack, Path(out.name), patience=180)
+            api, airflow, mlflow = (addresses[n] for n in ("api", "airflow", "mlflow"))
+            assert httpx.get(api).status_code == 200
+            assert httpx.get(f"{airflow}/api/v2/monitor/health").json()["scheduler"]["status"]
+            assert httpx.get(mlflow).status_code == 200
+            # Whoever is not logged in may not look around.
+            assert httpx.get(f"{airflow}/api/v2/dags").status_code == 401
+            _assert_no_password_on_a_command_line(own_home["BOOKREC_HOME"])
+        finally:
+            stack.send_signal(signal.SIGINT)
+            code = stack.wait(90)
+    assert code == 0, (tmp_path / "out").read_text()
+    assert of_home(own_home["BOOKREC_HOME"]) == []
+
+
+def _wait_until_it_answers(
+    stack: "subprocess.Popen[bytes]", out: Path, *, patience: float
+) -> dict[str, str]:
+    deadline = time.monotonic() + patience
+    while "Ctrl-C stops everything" not in (printed := out.read_text()):
+        assert stack.poll() is None, printed
+        assert time.monotonic() < deadline, printed
+        time.sleep(0.5)
+    lines = (line.split() for line in printed.splitlines() if line.startswith("✓"))
+    return {name: address for _, name, address in lines}
+
+
+def _assert_no_password_on_a_command_line(home: str) -> None:
+    passwords = [
+        part
+        for process in of_home(home)
+        for name in ("BOOKREC_DATABASE_URL", "BOOKREC_REDIS_URL", "BOOKREC_API__ADMIN_TOKEN")
+        if (part := process.environ().get(name, "").split("@")[0].split(":")[-1])
+    ]
+    assert passwords
+    lines = [" ".join(p.cmdline()) for p in psutil.process_iter()]
+    assert not [line for line in lines for password in passwords if password in line]
