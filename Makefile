@@ -54,8 +54,9 @@ fix: setup ## Repair what can be repaired by machine
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 
-bench: setup ## Time a whole run and its peak memory (SOURCE, DATA)
+bench: setup ## Time a whole run and its peak memory (ARGS="--source S --data PATH")
 	@$(BIN)/python -m benchmarks.pipeline_run $(ARGS)
 
-clean: ## Remove the environment and all local state
-	rm -rf .venv .bookrec .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## Remove the environment and all local state, models included
+	@test ! -x $(BIN)/bookrec || $(BIN)/bookrec stop
+	rm -rf .venv .bookrec $$(ls -d mlruns/* 2>/dev/null) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -19,12 +19,14 @@ from rich.console import Console
 from pipelines.errors import BookrecError, StageFailedError
 from pipelines.processes import running, stop_on_sigterm
 from pipelines.progress import recommendation_table, report_stage
+from pipelines.registry import MlflowRegistry
 from pipelines.settings import Settings, get_settings
 from pipelines.stack import airflow_database, airflow_environment, api_program, free_port
 from pipelines.storage.database import ensure_database
 from pipelines.storage.services import environment, running_services
 
 DAG_ID = "retrain_recommender"
+METADATA = "airflow_local_run"
 console = Console(highlight=False)
 
 
@@ -61,7 +63,7 @@ def main() -> int:
         arguments = _arguments()
         with running_services(get_settings()) as settings:
             _run(settings, arguments)
-    except BookrecError as error:
+    except (BookrecError, httpx.HTTPError) as error:
         print(f"bookrec: {error}", file=sys.stderr)  # noqa: T201 - the program's own last word
         return 1
     return 0
@@ -84,11 +86,14 @@ def _run(settings: Settings, params: dict[str, Any]) -> None:
     # A port of its own: another stack may be listening on the configured one.
     api = settings.api.model_copy(update={"port": free_port()})
     own = settings.model_copy(update={"api": api})
+    # Before the service looks into it: MLflow's first set-up must not be raced.
+    MlflowRegistry.from_settings(own).prepare()
     with running(api_program(own), log_folder=settings.home / "logs") as wait_until_ready:
         lines, seconds = _run_dag(own, params, before_first_task=wait_until_ready)
         if lines.failure is not None:
             raise StageFailedError(*lines.failure)
-        _show(own, lines)
+        if lines.told["promote"]["promoted"]:
+            _show(own, lines)
     total = time.perf_counter() - began
     in_airflow = seconds - sum(told["seconds"] for told in lines.told.values())
     console.print(
@@ -103,10 +108,11 @@ def _run_dag(
     """
     Run the DAG; what its tasks told, and the seconds from importing Airflow to the run's end.
 
-    Airflow reads its environment when it is first imported, so that comes last.
+    Airflow reads its environment when it is first imported, so that comes last. Its metadata lies
+    in a database of its own: a scheduler that runs beside would take this run for its own.
     """
-    ensure_database(airflow_database(settings))
-    os.environ |= environment(settings) | airflow_environment(settings)
+    ensure_database(airflow_database(settings, METADATA))
+    os.environ |= environment(settings) | airflow_environment(settings, database=METADATA)
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "CRITICAL"  # our lines are the progress
     get_settings.cache_clear()
     lines = TaskLines(settings.models)

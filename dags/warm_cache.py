@@ -2,8 +2,8 @@
 Warm the cache.
 
 Runs when the asset `bookrec_champion` changes, whoever changed it: asks the service to fill Redis
-for the champion. `retrain_recommender` warms as its last task already; this one follows a promotion
-or a rollback made by hand, and finds nothing to do after a retraining.
+for the champion. `retrain_recommender` warms as its last task already; this one is for a promotion
+or a rollback made by hand. The service joins a second request to the warm-up that is running.
 """
 
 from datetime import UTC, datetime, timedelta

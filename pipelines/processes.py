@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -49,13 +49,13 @@ def running(
 
 
 def stop(process: "subprocess.Popen[bytes]", patience: float = 20) -> None:
-    """End a program that we started: politely, then not."""
+    """End a program that leads a process group: politely, then not, and its workers with it."""
     process.terminate()
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(patience)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def is_ready(program: Program) -> bool:

@@ -42,7 +42,9 @@ _HEADLINES: Mapping[str, Callable[[Summary], str]] = {
     "blend": lambda s: f"weights {_weights(s)}",
     "evaluate": lambda s: f"NDCG@10 {_scores(s)}",
     "register": lambda s: f"{s['model']} version {s['version']}",
-    "promote": lambda s: "champion" if s["accepted"] else f"refused: {'; '.join(s['reasons'])}",
+    "promote": lambda s: (
+        "champion" if s["promoted"] else f"not promoted: {'; '.join(s['reasons'])}"
+    ),
     "warm_cache": _warmed,
 }
 

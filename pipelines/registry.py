@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -205,17 +206,25 @@ class MlflowRegistry:
 
     def _log_model(self, run_id: str, bundle: Path) -> str:
         import mlflow
+        from mlflow.models import ModelSignature
+        from mlflow.types import ParamSchema, ParamSpec
 
         mlflow.set_tracking_uri(self._uri)
         mlflow.set_registry_uri(self._uri)
-        with mlflow.start_run(run_id=run_id):
+        with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+            # An example of input would name a reader; the signature tells only what `n` is.
+            warnings.filterwarnings("ignore", ".*input example was not provided")
             logged = mlflow.pyfunc.log_model(
                 name="model",
                 # Code by reference and arrays as files: nothing is pickled, and any MLflow user
                 # can load it with mlflow.pyfunc.load_model where this package is installed.
                 loader_module="pipelines.models.pyfunc",
                 data_path=str(bundle),
-                pip_requirements=["book-recommender"],
+                # Nothing is installed by name: this package is what loads the model.
+                pip_requirements=[],
+                signature=ModelSignature(
+                    inputs=None, outputs=None, params=ParamSchema([ParamSpec("n", "integer", 10)])
+                ),
             )
         return str(logged.model_uri)
 
@@ -255,7 +264,8 @@ class MlflowRegistry:
             local = _local_path(uri)
             if local is not None:
                 return _bundle_in(local)
-            final = target / f"{self._model}-{version}"
+            # By id, not by number: a rebuilt registry counts from 1 again.
+            final = target / f"{self._model}-{version}-{_last_segment(uri)}"
             return _bundle_in(final if final.is_dir() else self._download(uri, final))
 
     def _download(self, uri: str, final: Path) -> Path:
@@ -289,6 +299,11 @@ def _bundle_in(model_folder: Path) -> Path:
     raise RegistryError(
         f"no model bundle in {model_folder}: was it deleted from the artifact root?"
     )
+
+
+def _last_segment(uri: str) -> str:
+    """What tells one logged model's artifacts from another's: `.../m-<id>/artifacts`."""
+    return hashlib.sha256(uri.encode()).hexdigest()[:12]
 
 
 def _local_path(uri: str) -> Path | None:

@@ -6,14 +6,27 @@ underscores (`BOOKREC_API__PORT`). Whatever is left alone works: without `BOOKRE
 `BOOKREC_REDIS_URL` the project starts its own PostgreSQL and Redis under `BOOKREC_HOME`.
 """
 
+import difflib
+import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from pipelines.errors import ConfigurationError
+
+PREFIX = "BOOKREC_"
+OTHER_VARIABLES = ("BOOKREC_LOCAL_", "BOOKREC_TEST_", "BOOKREC_GIT_SHA")
+"""Read elsewhere: by the embedded servers, by the tests, and by what names the revision."""
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -24,6 +37,8 @@ class ApiSettings(BaseModel):
     host: str = "127.0.0.1"
     """Loopback unless told otherwise."""
     port: int = Field(8080, ge=1, le=65535)
+    base_url: str | None = None
+    """Where callers find the service; host and port of this machine if unset."""
     workers: int = Field(1, ge=1)
     admin_token: SecretStr | None = None
     """Lets the pipeline ask the service to warm its cache; generated per home if unset."""
@@ -32,15 +47,16 @@ class ApiSettings(BaseModel):
 
     @property
     def url(self) -> str:
-        """The base address for callers on this machine."""
-        return f"http://{self.host}:{self.port}"
+        """The base address for callers."""
+        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104 - compared, not bound
+        return (self.base_url or f"http://{host}:{self.port}").rstrip("/")
 
 
 class CacheSettings(BaseModel):
     """How recommendation lists are kept in Redis."""
 
     ttl_seconds: int = Field(86_400, ge=1)
-    list_length: int = Field(100, ge=1, le=1000)
+    list_length: int = Field(50, ge=1, le=1000)
     """Lists are cached at this length; a longer one is computed."""
     timeout_seconds: float = Field(0.05, gt=0)
     """For reads on the request path; a slower Redis counts as absent."""
@@ -71,7 +87,12 @@ class Settings(BaseSettings):
     """All settings; see `get_settings`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BOOKREC_", env_nested_delimiter="__", extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",  # a .env file may hold variables of other programs
+        frozen=True,
     )
 
     home: Path = Path(".bookrec")
@@ -89,7 +110,7 @@ class Settings(BaseSettings):
     registered_model: str = "bookrec-hybrid"
     experiment: str = "bookrec"
     schedule: str | None = "@daily"
-    """When Airflow retrains: a cron expression, a preset, or empty for never."""
+    """When Airflow retrains: a cron expression, a preset, or `never`."""
     source: str | None = None
     """The source that a scheduled run reads; if unset, what the champion was trained on."""
     data_path: str | None = None
@@ -109,10 +130,25 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
 
-    @field_validator("schedule", "source", "data_path", mode="before")
+    @field_validator("schedule")
     @classmethod
-    def _empty_is_none(cls, value: str | None) -> str | None:
-        return value or None
+    def _never_is_none(cls, value: str | None) -> str | None:
+        return None if value == "never" else value
+
+    @field_validator("mlflow_artifact_root", mode="before")
+    @classmethod
+    def _is_a_folder(cls, value: Any) -> Any:
+        if "://" in str(value):
+            raise ValueError(
+                "must be a folder; for object storage run an MLflow server of your own"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _path_needs_a_source(self) -> Self:
+        if self.data_path and not self.source:
+            raise ValueError("BOOKREC_DATA_PATH needs BOOKREC_SOURCE to say what it is")
+        return self
 
     @property
     def storage_root(self) -> str:
@@ -136,11 +172,29 @@ def get_settings() -> Settings:
     Raises:
         ConfigurationError: naming every malformed variable at once.
     """
+    _refuse_unknown_names()
     try:
         return Settings()
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"BOOKREC_{'__'.join(str(part).upper() for part in e['loc'])}: {e['msg']}"
-            for e in error.errors(include_input=False)
-        )
-        raise ConfigurationError(wrong) from None
+    except (ValidationError, SettingsError) as error:
+        raise ConfigurationError(_explained(error)) from None
+
+
+def _explained(error: ValidationError | SettingsError) -> str:
+    if isinstance(error, SettingsError):  # a list or a table that is not JSON
+        return str(error)
+    return "; ".join(
+        f"{PREFIX}{'__'.join(str(part).upper() for part in e['loc'])}: {e['msg']}".lstrip(": ")
+        for e in error.errors(include_input=False)
+    )
+
+
+def _refuse_unknown_names() -> None:
+    """A misspelt variable would otherwise be a setting that silently does nothing."""
+    known = set(Settings.model_fields)
+    ours = (v for v in os.environ if v.startswith(PREFIX) and not v.startswith(OTHER_VARIABLES))
+    for variable in ours:
+        name = variable.removeprefix(PREFIX).lower().split("__")[0]
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f": did you mean {PREFIX}{close[0].upper()}?" if close else ""
+            raise ConfigurationError(f"there is no setting {variable}{hint}")

@@ -61,12 +61,15 @@ def api_program(settings: Settings, *, port: int | None = None) -> Program:
     )  # fmt: skip
 
 
-def mlflow_program(settings: Settings) -> Program:
-    """MLflow's server on our database and artifact root; its user interface compares models."""
+def mlflow_programs(settings: Settings) -> list[Program]:
+    """MLflow's server on our database and artifact root; none where settings name a server."""
     stack = settings.stack
     url = f"http://127.0.0.1:{stack.mlflow_port}"
     assert settings.mlflow_tracking_uri is not None  # noqa: S101 - prepared settings have it
-    return Program(
+    database = settings.mlflow_tracking_uri.get_secret_value()
+    if database.startswith("http"):
+        return []
+    program = Program(
         "mlflow",
         [
             _script("mlflow"), "server", "--host", "127.0.0.1", "--port", str(stack.mlflow_port),
@@ -74,13 +77,14 @@ def mlflow_program(settings: Settings) -> Program:
         ],
         {
             # By environment: a command line can be read by everyone on the machine.
-            "MLFLOW_BACKEND_STORE_URI": settings.mlflow_tracking_uri.get_secret_value(),
+            "MLFLOW_BACKEND_STORE_URI": database,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         },
         address=f"{url}/#/experiments?workflowType=machine_learning",
         health=f"{url}/health",
     )  # fmt: skip
+    return [program]
 
 
 def airflow_programs(settings: Settings) -> list[Program]:
@@ -95,13 +99,13 @@ def airflow_programs(settings: Settings) -> list[Program]:
     ]
 
 
-def airflow_environment(settings: Settings) -> dict[str, str]:
+def airflow_environment(settings: Settings, *, database: str = "airflow") -> dict[str, str]:
     """Airflow's settings for this home: its own folder, and a database beside ours."""
     home, url = settings.home / "airflow", f"http://127.0.0.1:{settings.stack.airflow_port}"
     dags = Path(__file__).parent.parent / "dags"
     return {
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_database(settings),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_database(settings, database),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -121,10 +125,10 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def airflow_database(settings: Settings) -> str:
-    """Where Airflow keeps its metadata."""
+def airflow_database(settings: Settings, database: str = "airflow") -> str:
+    """Where Airflow keeps its metadata: `<our database>_<database>`."""
     assert settings.database_url is not None  # noqa: S101 - prepared settings have it
-    return sibling(settings.database_url.get_secret_value(), "airflow")
+    return sibling(settings.database_url.get_secret_value(), database)
 
 
 def airflow_password_file(settings: Settings) -> Path:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from pipelines.errors import StorageError
 from pipelines.processes import is_ready
+from pipelines.registry import MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.stack import (
     Program,
@@ -22,7 +23,7 @@ from pipelines.stack import (
     airflow_password_file,
     airflow_programs,
     api_program,
-    mlflow_program,
+    mlflow_programs,
 )
 from pipelines.storage.database import ensure_database
 from pipelines.storage.services import environment, running_services
@@ -40,9 +41,15 @@ def supervise(settings: Settings, console: Console) -> int:
     # The scheduler needs longer than the default 5 s to let its workers go.
     honcho_manager.KILL_WAIT = 30
     with running_services(settings) as prepared:
-        console.print("Preparing Airflow's database …")
+        console.print("Preparing the databases of Airflow and MLflow …")
         _prepare_airflow(prepared)
-        programs = [api_program(prepared), mlflow_program(prepared), *airflow_programs(prepared)]
+        # Once and first: the programs would otherwise race to set up MLflow's empty database.
+        MlflowRegistry.from_settings(prepared).prepare()
+        programs = [
+            api_program(prepared),
+            *mlflow_programs(prepared),
+            *airflow_programs(prepared),
+        ]
         log_file = settings.home / "logs" / "stack.log"
         log_file.parent.mkdir(parents=True, exist_ok=True)
         with log_file.open("a") as log:

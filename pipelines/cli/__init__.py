@@ -24,6 +24,7 @@ app.command()(models.export)
 app.command("models")(models.list_models)
 app.command()(operations.doctor)
 app.command()(operations.up)
+app.command()(operations.stop)
 app.add_typer(data.app, name="data")
 
 

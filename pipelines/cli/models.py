@@ -29,7 +29,7 @@ def _opened(alias: str) -> "Iterator[tuple[ModelBundle, ModelVersion]]":
     from pipelines.registry import MlflowRegistry
     from pipelines.storage.services import running_services
 
-    with running_services(get_settings()) as settings:
+    with running_services(get_settings(), redis=False) as settings:
         registry = MlflowRegistry.from_settings(settings)
         yield load_by_alias(registry, alias, settings.home / "models")
 
@@ -101,7 +101,7 @@ def list_models(as_json: AsJson = False) -> None:
     from pipelines.registry import MlflowRegistry
     from pipelines.storage.services import running_services
 
-    with running_services(get_settings()) as settings:
+    with running_services(get_settings(), redis=False) as settings:
         versions = MlflowRegistry.from_settings(settings).versions()
     if as_json:
         print_json([asdict(v) for v in versions])

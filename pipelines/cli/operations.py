@@ -30,6 +30,14 @@ def _findings_table(findings: list[dict[str, Any]]) -> Table:
     return table
 
 
+def stop() -> None:
+    """Stop the home's own servers, where a killed program has left them running."""
+    from pipelines.storage.local_servers import stop_local_servers
+
+    stopped = stop_local_servers(get_settings().home)
+    console.print(f"stopped {' and '.join(stopped)}" if stopped else "nothing was running")
+
+
 def up() -> None:
     """Start everything for a person: API, Airflow, MLflow and the servers; Ctrl-C stops it all."""
     from pipelines.supervisor import supervise

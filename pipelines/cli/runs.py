@@ -24,7 +24,7 @@ def run(
     from pipelines.storage.services import running_services
 
     params = RunParams(source=source, data_path=str(data.absolute()) if data else None, seed=seed)
-    with running_services(get_settings()) as settings:
+    with running_services(get_settings(), redis=False) as settings:
         ctx = RunContext(run_id or new_run_id(), params, settings)
         watcher = progress_console if as_json else console
         watcher.print(f"Run {ctx.run_id} in {ctx.folder.path}", soft_wrap=True)

@@ -1,11 +1,13 @@
 """Rows set aside, with the rule they broke and what they looked like."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.data.schemas import QUARANTINE
 
@@ -56,6 +58,12 @@ def split_off(
         row_texts((table if originals is None else originals).take(broken)),
     )
     return (table.filter(pa.array(codes == 0)) if len(broken) else table), quarantine
+
+
+def counted(quarantine: pa.Table, dataset: str) -> str:
+    """How many rows of a dataset broke each rule, as one line, the most frequent first."""
+    rules = Counter(quarantine["rule"].filter(pc.equal(quarantine["dataset"], dataset)).to_pylist())
+    return ", ".join(f"{count:,} {rule}" for rule, count in rules.most_common())
 
 
 def row_texts(table: pa.Table) -> list[str]:

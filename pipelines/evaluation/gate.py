@@ -20,7 +20,11 @@ class GateRules:
 
     min_gain_over_popularity: float = 0.0
     must_prove_gain: bool = True
-    """False for a first model, whose rival is serving nothing: it must only not be proven worse."""
+    """
+    False for a first model, whose rival is serving nothing: it must only not be proven worse, and
+    by more than the blend may lose by chance where tastes differ in nothing but noise.
+    """
+    max_loss_of_first_model: float = 0.02
     max_loss_to_champion: float = 0.01
     """A challenger may be this much worse: it has learnt from newer data."""
     min_readers_for_interval: int = 30
@@ -69,7 +73,10 @@ def decide(
         ValueError: the frames are not of the same readers, or hold none.
     """
     few = rules.min_readers_for_interval
-    rivals = [("popularity", popularity, rules.min_gain_over_popularity, rules.must_prove_gain)]
+    least = (
+        rules.min_gain_over_popularity if rules.must_prove_gain else -rules.max_loss_of_first_model
+    )
+    rivals = [("popularity", popularity, least, rules.must_prove_gain)]
     if champion is not None:
         rivals.append(("champion", champion, -rules.max_loss_to_champion, True))
     checks = tuple(
@@ -89,7 +96,11 @@ def _gain(
 
 
 def _check_gain(name: str, gain: Difference, threshold: float, few: int, *, proven: bool) -> Check:
-    if gain.n < few:
+    if gain.n < few and not proven:
+        value, passed = gain.mean, bool(np.isfinite(gain.mean))
+        measure = f"mean, as {gain.n} readers are too few to refuse a first model"
+        relation = "over more readers at least"
+    elif gain.n < few:
         value, passed = gain.mean, gain.mean >= threshold
         measure = f"mean, as {gain.n} readers are too few for an interval"
         relation = "at least"

@@ -68,9 +68,6 @@ def fit_blend(
     parts: Mapping[str, Recommender],
     histories: Sequence[History],
     relevant: Sequence[npt.NDArray[np.integer]],
-    *,
-    rng: np.random.Generator,
-    max_readers: int = 1000,
 ) -> BlendResult:
     """
     The weights of the parts with the best mean NDCG@10: a grid of step 0.1, then 0.05 around it.
@@ -79,15 +76,11 @@ def fit_blend(
         parts: Fitted models, by name.
         histories: What the parts are told of each reader.
         relevant: book_nums to find, parallel to `histories`; readers without any are left out.
-        rng: Drawn from only where there are more readers than `max_readers`.
-        max_readers: Bounds the time: a thousand take seconds.
 
     Returns:
         Among equally good weights the most even ones; so even ones where there is no reader.
     """
     readers = [i for i, books in enumerate(relevant) if len(books)]
-    if len(readers) > max_readers:
-        readers = sorted(rng.choice(readers, max_readers, replace=False).tolist())
     names = sorted(parts)
     cases = [
         case
@@ -137,8 +130,10 @@ def _mean_ndcg(grid: Matrix, cases: Sequence[_Case]) -> npt.NDArray[np.float64]:
 def _dcg(scores: Matrix, gains: Matrix) -> npt.NDArray[np.float64]:
     """DCG@10 of each row of scores over the same candidates."""
     k = min(CUTOFF, scores.shape[1])
-    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    order = np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1, kind="stable")
+    # Candidates ascend by book_num: less than a float32 can tell makes ties fall as in `rank`.
+    ordered = scores.astype(np.float64) - 1e-11 * np.arange(scores.shape[1])
+    top = np.argpartition(-ordered, k - 1, axis=1)[:, :k]
+    order = np.argsort(-np.take_along_axis(ordered, top, axis=1), axis=1)
     return gains[np.take_along_axis(top, order, axis=1)] @ _discounts(k)
 
 

@@ -25,7 +25,7 @@ def run(ctx: RunContext) -> Summary:
     )
     candidates = fitted(ctx.folder, models, "choosing")
     with threadpool_limits(1, "blas"):  # see `evaluate`
-        blend = fit_blend(candidates, readers.histories, readers.relevant, rng=ctx.rng("blend"))
+        blend = fit_blend(candidates, readers.histories, readers.relevant)
     config = HybridConfig(weights=blend.weights)
     with ctx.stage("blend", inputs=["preprocess", *map(address, models)]) as draft:
         judged = HybridRecommender(config, fitted(ctx.folder, models, "judging"))

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from pipelines.data.cleaning import catalogue_from, clean_books, clean_ratings
 from pipelines.data.ids import distinct_readers, restore_id_types
+from pipelines.data.quarantine import counted
 from pipelines.errors import DataError
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.storage.repositories import LibraryRepository
@@ -77,12 +78,15 @@ def _account_for_every_row(ctx: RunContext, kept: int, quarantine: pa.Table) -> 
     if rows_in != kept + quarantined:
         raise DataError(f"of {rows_in} ratings {kept} were kept and {quarantined} quarantined")
     if kept == 0:
-        raise DataError("no rating is left after cleaning: see quarantine.parquet for the reasons")
+        raise DataError(
+            f"no rating is left of {rows_in:,}: {counted(aside, 'ratings')}; "
+            "correct the input, or leave out the books file where its ids differ"
+        )
 
 
 def _store(ctx: RunContext, ratings: pa.Table, books: pa.Table, users: pa.Array) -> dict[str, int]:
     with ctx.unit_of_work() as session:
-        library = LibraryRepository(session, ctx.params.source)
+        library = LibraryRepository(session, ctx.params.dataset)
         frame = books.to_pandas()
         return {
             "books_changed": library.upsert_books(frame.assign(year=frame["year"].astype("Int32"))),

@@ -43,8 +43,9 @@ def run(ctx: RunContext) -> Summary:
             "readers": len(readers),
             "ndcg_at_10": {n: r.metrics["ndcg_at_10"] for n, r in results.items()},
         }
-    for name, result in results.items():
-        _record(ctx, name, result)
+        # Before the folder gets its name: a run that finds it may rely on MLflow's part as well.
+        for name, result in results.items():
+            _record(ctx, name, result)
     return draft.summary
 
 

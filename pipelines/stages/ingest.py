@@ -4,13 +4,21 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from pipelines.data.quarantine import counted
 from pipelines.data.sources import create_source
+from pipelines.data.sources.base import SourceTables
+from pipelines.errors import DataError
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.storage.artifacts import file_sha256
 
 
 def run(ctx: RunContext) -> Summary:
-    """Write ratings, books (where the source has any) and rejected rows, as found."""
+    """
+    Write ratings, books (where the source has any) and rejected rows, as found.
+
+    Raises:
+        DataError: no row of ratings is usable; the quarantine is there to be looked at.
+    """
     ctx.registry.prepare()
     source = create_source(ctx.params.source)
     tables = source.read(Path(ctx.params.data_path) if ctx.params.data_path else None)
@@ -30,4 +38,11 @@ def run(ctx: RunContext) -> Summary:
             "books": tables.books.num_rows if tables.books is not None else None,
             "books_rejected": rejected.count("books"),
         }
+    _refuse_if_useless(tables, ctx.folder.reading("ingest") / "quarantine.parquet")
     return draft.summary
+
+
+def _refuse_if_useless(tables: SourceTables, quarantine: Path) -> None:
+    if tables.ratings.num_rows == 0 and tables.rejected.num_rows:
+        found = counted(tables.rejected, "ratings")
+        raise DataError(f"no row of ratings can be used: {found} (see {quarantine})")

@@ -60,17 +60,19 @@ def run_pipeline(ctx: RunContext, progress: Progress) -> dict[str, Any]:
     Raises:
         StageFailedError: with the cause.
     """
-    ctx.folder.sweep_drafts()
-    told: dict[str, Any] = {}
-    for step in steps(ctx):
-        address, started = "/".join(step), time.perf_counter()
-        reused = step[0] not in ALWAYS_RUN and ctx.is_current(address) and not _is_source(step)
-        try:
-            told[address] = ctx.summary(address) if reused else execute(step[0], ctx, *step[1:])
-        except Exception as error:  # an outermost edge: whatever it was, the stage is named
-            reason = str(error) if isinstance(error, BookrecError) else repr(error)
-            raise StageFailedError(address, reason) from error
-        progress(address, told[address], time.perf_counter() - started, reused)
+    with ctx.folder.reserved():
+        return {"/".join(step): _run_or_reuse(ctx, step, progress) for step in steps(ctx)}
+
+
+def _run_or_reuse(ctx: RunContext, step: tuple[str, ...], progress: Progress) -> Summary:
+    address, started = "/".join(step), time.perf_counter()
+    reused = step[0] not in ALWAYS_RUN and ctx.is_current(address) and not _is_source(step)
+    try:
+        told = ctx.summary(address) if reused else execute(step[0], ctx, *step[1:])
+    except Exception as error:  # an outermost edge: whatever it was, the stage is named
+        reason = str(error) if isinstance(error, BookrecError) else repr(error)
+        raise StageFailedError(address, reason) from error
+    progress(address, told, time.perf_counter() - started, reused)
     return told
 
 

@@ -16,40 +16,57 @@ log = structlog.get_logger()
 
 
 def run(ctx: RunContext) -> Summary:
-    """Record the decision in PostgreSQL, then move the alias: the record is never behind."""
-    evaluated = ctx.folder.reading("evaluate")
+    """
+    Record the decision in PostgreSQL, then move the alias: the record is never behind.
+
+    A version is judged once: a repeated stage finds its decision again.
+    """
     version: int = ctx.summary("register")["version"]
     with ctx.stage("promote", inputs=["evaluate", "register"]) as draft:
-        decision = decide(
-            pd.read_parquet(evaluated / f"{HYBRID}.parquet"),
-            pd.read_parquet(evaluated / f"{BASELINE}.parquet"),
-            None,
-            GateRules(must_prove_gain=not _is_first(ctx, version)),
-            rng=ctx.rng("gate"),
-        )
-        release = ModelRelease(
-            model=ctx.settings.registered_model,
-            version=version,
-            run_id=ctx.run_id,
-            accepted=decision.accepted,
-            decision=asdict(decision),
-            metrics=json.loads((evaluated / "metrics.json").read_text())[HYBRID],
-            data_fingerprint=ctx.data_fingerprint,
-        )
         with ctx.unit_of_work() as session:
-            ReleaseRepository(session).record(release)
-        if decision.accepted:
-            ctx.registry.set_alias(CHAMPION, version)
-        log.info("model_judged", version=version, accepted=decision.accepted)
+            releases = ReleaseRepository(session)
+            releases.take_turns()
+            release = releases.find(ctx.settings.registered_model, version)
+            if release is None:
+                release = _judged(ctx, version)
+                releases.record(release)
+        promoted = release.accepted and _promote(ctx, version)
+        log.info("model_judged", version=version, accepted=release.accepted, promoted=promoted)
         draft.summary |= {
             "version": version,
-            "accepted": decision.accepted,
-            "reasons": list(decision.reasons),
+            "accepted": release.accepted,
+            "promoted": promoted,
+            "reasons": list(release.decision["reasons"]),
         }
     return draft.summary
 
 
-def _is_first(ctx: RunContext, version: int) -> bool:
-    """Whether nothing else is being served; a repeated stage may find its own version there."""
-    champion = ctx.registry.by_alias(CHAMPION)
-    return champion is None or champion.version == version
+def _judged(ctx: RunContext, version: int) -> ModelRelease:
+    evaluated = ctx.folder.reading("evaluate")
+    decision = decide(
+        pd.read_parquet(evaluated / f"{HYBRID}.parquet"),
+        pd.read_parquet(evaluated / f"{BASELINE}.parquet"),
+        None,
+        GateRules(must_prove_gain=ctx.registry.by_alias(CHAMPION) is not None),
+        rng=ctx.rng("gate"),
+    )
+    return ModelRelease(
+        model=ctx.settings.registered_model,
+        version=version,
+        run_id=ctx.run_id,
+        accepted=decision.accepted,
+        decision=asdict(decision),
+        metrics=json.loads((evaluated / "metrics.json").read_text())[HYBRID],
+        data_fingerprint=ctx.data_fingerprint,
+    )
+
+
+def _promote(ctx: RunContext, version: int) -> bool:
+    """Move the alias unless a newer version has it; whether this version is champion now."""
+    with ctx.unit_of_work() as session:
+        ReleaseRepository(session).take_turns()
+        champion = ctx.registry.by_alias(CHAMPION)
+        if champion is not None and champion.version > version:
+            return False
+        ctx.registry.set_alias(CHAMPION, version)
+        return True

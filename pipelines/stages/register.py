@@ -14,7 +14,9 @@ def run(ctx: RunContext) -> Summary:
     tags = ctx.tags() | {k: f"{v:.6g}" for k, v in metrics[HYBRID]["metrics"].items()}
     with ctx.stage("register", inputs=["blend", "evaluate"]) as draft:
         version = ctx.registry.register(HYBRID, ctx.run_id, blend / "bundle", tags)
-        ctx.registry.set_alias(CHALLENGER, version.version)
+        challenger = ctx.registry.by_alias(CHALLENGER)
+        if challenger is None or challenger.version < version.version:
+            ctx.registry.set_alias(CHALLENGER, version.version)
         draft.summary |= {
             "model": ctx.settings.registered_model,
             "version": version.version,

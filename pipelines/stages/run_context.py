@@ -41,6 +41,16 @@ class RunParams(BaseModel):
     data_path: str | None = None
     seed: int = Field(42, ge=0)
 
+    @property
+    def dataset(self) -> str:
+        """
+        Under what PostgreSQL keeps the run's tables: the source, and which file or folder of it.
+
+        Ids of different libraries that come through the same source never meet.
+        """
+        name = Path(self.data_path).name if self.data_path else ""
+        return f"{self.source}/{name}" if self.source == "interactions" else self.source
+
 
 @dataclass
 class StageDraft:
@@ -124,6 +134,7 @@ class RunContext:
         started = time.perf_counter()
         manifest: dict[str, Any] = {
             "params": self.params.model_dump(),
+            "made_with": self._made_with,
             "inputs": {name: fingerprint(self.folder.reading(name)) for name in inputs},
         }
         with self.folder.writing(address, manifest) as folder:
@@ -141,13 +152,20 @@ class RunContext:
         return told
 
     def is_current(self, address: str) -> bool:
-        """Whether a stage has finished with these parameters and with the inputs that lie there."""
+        """Whether a stage has finished with these parameters, settings and inputs."""
         try:
             manifest = self.folder.manifest(address)
             found = {name: fingerprint(self.folder.reading(name)) for name in manifest["inputs"]}
         except StorageError:
             return False
-        return bool(manifest["params"] == self.params.model_dump() and manifest["inputs"] == found)
+        now = {"params": self.params.model_dump(), "made_with": self._made_with, "inputs": found}
+        return all(manifest[name] == value for name, value in now.items())
+
+    @property
+    def _made_with(self) -> dict[str, Any]:
+        """The settings that change what a run makes."""
+        relevant = {"models", "hyperparameters", "split", "evaluation"}
+        return self.settings.model_dump(mode="json", include=relevant)
 
 
 def _run_folder(settings: Settings, run_id: str) -> RunFolder:

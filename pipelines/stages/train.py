@@ -31,7 +31,7 @@ def run(ctx: RunContext, model: str) -> Summary:
             recommender.save(draft.folder / fit)
         config = recommender.config.model_dump()
         draft.summary |= {"model": model, "config": config}
-    ctx.registry.record_run(model, ctx.run_id, params=config, metrics={}, tags=ctx.tags())
+        ctx.registry.record_run(model, ctx.run_id, params=config, metrics={}, tags=ctx.tags())
     return draft.summary
 
 

@@ -19,10 +19,10 @@ def run(ctx: RunContext) -> Summary:
     """Wait until the cache is warm; a refused challenger leaves it as it is."""
     promoted = ctx.summary("promote")
     with ctx.stage("warm_cache", inputs=["promote"]) as draft:
-        if promoted["accepted"]:
+        if promoted["promoted"]:
             draft.summary |= warm_champion(ctx.settings.api, version=promoted["version"])
         else:
-            draft.summary |= {"warmed": 0, "skipped": "the challenger was refused"}
+            draft.summary |= {"warmed": 0, "skipped": "the champion stays as it is"}
     return draft.summary
 
 
@@ -31,13 +31,15 @@ def warm_champion(api: ApiSettings, *, version: int | None = None) -> Summary:
     Warm the cache of a running service; without one there is nothing to warm, and it says so.
 
     Raises:
-        ServiceUnavailableError: the service answered, and then failed.
+        ServiceUnavailableError: the service failed, or does not answer where settings say it is.
     """
     try:
         return warm(api, version)
-    except httpx.ConnectError:
-        log.info("cache_not_warmed", reason="no service is running", url=api.url)
-        return {"warmed": 0, "skipped": f"no service is running at {api.url}"}
+    except httpx.TransportError as error:
+        if api.base_url is None and isinstance(error, httpx.ConnectError):
+            log.info("cache_not_warmed", reason="no service is running", url=api.url)
+            return {"warmed": 0, "skipped": f"no service is running at {api.url}"}
+        raise ServiceUnavailableError(f"{api.url} does not answer: {error!r}") from error
 
 
 def warm(api: ApiSettings, version: int | None, *, timeout_seconds: float = 600) -> Summary:

@@ -6,6 +6,7 @@ its `manifest.json` last, and then renamed. With a remote storage (any fsspec UR
 mirrored below `mirror` and a stage counts as present once its manifest is, which is uploaded last.
 """
 
+import fcntl
 import hashlib
 import json
 import re
@@ -19,7 +20,7 @@ from uuid import uuid4
 
 import fsspec
 
-from pipelines.errors import StorageError
+from pipelines.errors import ConfigurationError, StorageError
 
 MANIFEST = "manifest.json"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -54,7 +55,7 @@ class RunFolder:
                 f"run id {run_id!r} is not usable as a folder name: use letters, digits, . _ -"
             )
         self.run_id = run_id
-        self._fs, root = fsspec.core.url_to_fs(storage_url)
+        self._fs, root = _opened(storage_url)
         self._is_local = "file" in (
             self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,)
         )
@@ -71,9 +72,9 @@ class RunFolder:
             manifest: What to record; read when the block ends, so the block may add to it.
         """
         final = self.path / address
-        final.parent.mkdir(parents=True, exist_ok=True)
-        draft = final.parent / f".{final.name}.{uuid4().hex}"
-        draft.mkdir()
+        _sweep_drafts(final)
+        draft = _draft_of(final)
+        draft.mkdir(parents=True)
         try:
             yield draft
             record = {"run_id": self.run_id, "address": address, **manifest}
@@ -92,14 +93,15 @@ class RunFolder:
         Raises:
             StorageError: the stage has not finished in this run.
         """
-        if not self._is_local:
-            self._download(address)
-        folder = self.path / address
-        if not (folder / MANIFEST).is_file():
+        if self._is_local:
+            finished = (self.path / address / MANIFEST).is_file()
+        else:
+            finished = self._download(address)
+        if not finished:
             raise StorageError(
                 f"run {self.run_id} has no finished {address!r}: run the stages before it first"
             )
-        return folder
+        return self.path / address
 
     def manifest(self, address: str) -> dict[str, Any]:
         """What was recorded when the stage finished."""
@@ -114,11 +116,24 @@ class RunFolder:
             return False
         return True
 
-    def sweep_drafts(self) -> None:
-        """Remove what a killed run of this id left half-written. Call while no stage is running."""
-        for draft in self.path.glob("**/.*.*"):
-            if draft.is_dir():
-                shutil.rmtree(draft, ignore_errors=True)
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """
+        Keep the run to this process for the time of the block.
+
+        Raises:
+            StorageError: another process on this machine is at it, or nothing can be written there.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot write to {self.path}: {error.strerror or error}") from error
+        with (self.path / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StorageError(f"run {self.run_id} is being run by another process") from error
+            yield
 
     def _upload(self, address: str) -> None:
         folder, target = self.path / address, f"{self._remote}/{address}"
@@ -129,26 +144,54 @@ class RunFolder:
                 self._fs.put_file(str(folder / name), f"{target}/{name}")
         self._fs.put_file(str(folder / MANIFEST), f"{target}/{MANIFEST}")
 
-    def _download(self, address: str) -> None:
+    def _download(self, address: str) -> bool:
+        """Bring the mirror in step; False where the stage is not finished in the storage."""
         source, final = f"{self._remote}/{address}", self.path / address
         if not self._fs.exists(f"{source}/{MANIFEST}"):
-            return
+            return False
         manifest = self._fs.cat_file(f"{source}/{MANIFEST}")
         present = final / MANIFEST
-        if present.is_file() and present.read_bytes() == manifest:
-            return
-        draft = final.parent / f".{final.name}.{uuid4().hex}"
-        names: Mapping[str, str] = json.loads(manifest)["files"]
-        for name in [*names, MANIFEST]:
-            (draft / name).parent.mkdir(parents=True, exist_ok=True)
-            self._fs.get_file(f"{source}/{name}", str(draft / name))
-        _replace_folder(draft, final)
+        if not (present.is_file() and present.read_bytes() == manifest):
+            self._fetch(source, final, json.loads(manifest)["files"])
+        return True
+
+    def _fetch(self, source: str, final: Path, files: Mapping[str, str]) -> None:
+        draft = _draft_of(final)
+        try:
+            for name in [*files, MANIFEST]:
+                (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                self._fs.get_file(f"{source}/{name}", str(draft / name))
+            damaged = [n for n, checksum in files.items() if file_sha256(draft / n) != checksum]
+            if damaged:
+                raise StorageError(f"{source} does not hold what was written: {damaged[0]}")
+            _replace_folder(draft, final)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _opened(storage_url: str) -> tuple[Any, str]:
+    """The file system that an address means, and the path in it."""
+    try:
+        filesystem, root = fsspec.core.url_to_fs(storage_url)
+    except (ValueError, ImportError) as error:  # unknown, or its package is not installed
+        raise ConfigurationError(f"BOOKREC_STORAGE_URL cannot be used: {error}") from error
+    return filesystem, str(root)
+
+
+def _draft_of(final: Path) -> Path:
+    return final.parent / f".{final.name}.{uuid4().hex}"
+
+
+def _sweep_drafts(final: Path) -> None:
+    """Remove what a killed writer of the same address left half-written."""
+    for draft in final.parent.glob(f".{final.name}.*"):
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _replace_folder(draft: Path, final: Path) -> None:
     """Put `draft` in the place of `final`; being killed in between loses `final`, never mixes."""
     if final.exists():
-        old = final.parent / f".{final.name}.{uuid4().hex}"
+        old = _draft_of(final)
         final.rename(old)
         draft.rename(final)
         shutil.rmtree(old)

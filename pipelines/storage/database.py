@@ -1,11 +1,13 @@
 """Connections to PostgreSQL: addresses, databases, migrations."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+from psycopg2.errors import DuplicateDatabase
+from sqlalchemy import URL, Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 
 from pipelines.errors import ConfigurationError, StorageError
 
@@ -68,39 +70,39 @@ def ensure_database(url: str) -> None:
     Raises:
         StorageError: the server does not answer, or refuses to create it.
     """
-    parsed = parse_url(url)
-    for maintenance in ("postgres", "template1"):
-        engine = create_engine(
-            parsed.set(database=maintenance),
-            isolation_level="AUTOCOMMIT",
-            connect_args={"connect_timeout": 5},
-        )
-        try:
-            with engine.connect() as connection:
-                _create_if_missing(connection, parsed.database or "")
-                return
-        except ProgrammingError as error:
+    try:
+        ping(url)
+    except StorageError:
+        _create(parse_url(url))  # says why, if it is not that the database is missing
+
+
+def _create(url: URL) -> None:
+    engine = create_engine(
+        url.set(database="postgres"),
+        isolation_level="AUTOCOMMIT",
+        connect_args={"connect_timeout": 5},
+    )
+    try:
+        with engine.connect() as connection:
+            quoted = connection.dialect.identifier_preparer.quote(url.database or "")
+            # A process that starts at the same moment may be first: then it exists, as wanted.
+            with suppress(IntegrityError):
+                connection.execute(text(f"create database {quoted}"))
+    except ProgrammingError as error:
+        if not isinstance(error.orig, DuplicateDatabase):
             raise StorageError(
-                f"cannot create database {parsed.database!r}: create it yourself, "
+                f"cannot create database {url.database!r}: create it yourself, "
                 "or let this role create databases"
             ) from error
-        except OperationalError as error:
-            failure = error
-        finally:
-            engine.dispose()
-    raise StorageError(_unreachable(url, failure)) from failure
+    except OperationalError as error:
+        raise StorageError(_unreachable(url, error)) from error
+    finally:
+        engine.dispose()
 
 
-def _create_if_missing(connection: Connection, name: str) -> None:
-    known = connection.execute(text("select 1 from pg_database where datname = :n"), {"n": name})
-    if known.scalar() is None:
-        quoted = connection.dialect.identifier_preparer.quote(name)
-        connection.execute(text(f"create database {quoted}"))
-
-
-def _unreachable(url: str, error: OperationalError) -> str:
-    cause = str(error.orig).strip().splitlines()[0]
-    return f"PostgreSQL at {parse_url(url).render_as_string(hide_password=True)}: {cause}"
+def _unreachable(url: str | URL, error: OperationalError) -> str:
+    address = make_url(url).render_as_string(hide_password=True)
+    return f"PostgreSQL at {address}: {str(error.orig).strip().splitlines()[0]}"
 
 
 def migrate(url: str) -> None:

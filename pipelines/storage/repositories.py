@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from pipelines.storage.tables import BookRow, ModelReleaseRow, RatingRow, ReaderRow
@@ -24,6 +23,9 @@ _BOOK_COLUMNS = [
 ]
 _NULL = "\x01"
 """How COPY writes null: cleaned text holds no control characters, so no title can be mistaken."""
+
+_RELEASE_LOCK = 7_204_002
+"""Advisory lock: decisions about models are made one after the other."""
 
 _Table = type[BookRow] | type[ReaderRow] | type[RatingRow]
 
@@ -119,21 +121,20 @@ class ReleaseRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    def take_turns(self) -> None:
+        """Wait until no other transaction decides about models; held until this one ends."""
+        self._session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _RELEASE_LOCK})
+
     def record(self, release: ModelRelease) -> None:
-        """Store a decision; recording the same version again replaces it."""
-        values = {
-            "model": release.model,
-            "version": release.version,
-            "run_id": release.run_id,
-            "accepted": release.accepted,
-            "decision": release.decision,
-            "metrics": release.metrics,
-            "data_fingerprint": release.data_fingerprint,
-        }
-        statement = insert(ModelReleaseRow).values(**values)
-        self._session.execute(
-            statement.on_conflict_do_update(index_elements=["model", "version"], set_=values)
-        )
+        """Store a decision; there is one for each version, and it is never changed."""
+        columns = ("model", "version", "run_id", "accepted", "decision", "metrics")
+        values = {name: getattr(release, name) for name in columns}
+        self._session.add(ModelReleaseRow(**values, data_fingerprint=release.data_fingerprint))
+
+    def find(self, model: str, version: int) -> ModelRelease | None:
+        """The decision about a version; None if there is none yet."""
+        row = self._session.get(ModelReleaseRow, (model, version))
+        return None if row is None else _release(row)
 
     def all(self, model: str) -> list[ModelRelease]:
         """Every decision about a model."""
@@ -142,19 +143,20 @@ class ReleaseRepository:
             .where(ModelReleaseRow.model == model)
             .order_by(ModelReleaseRow.version.desc())
         )
-        return [
-            ModelRelease(
-                r.model,
-                r.version,
-                r.run_id,
-                r.accepted,
-                r.decision,
-                r.metrics,
-                r.data_fingerprint,
-                r.decided_at,
-            )
-            for r in rows
-        ]
+        return [_release(row) for row in rows]
+
+
+def _release(row: ModelReleaseRow) -> ModelRelease:
+    return ModelRelease(
+        row.model,
+        row.version,
+        row.run_id,
+        row.accepted,
+        row.decision,
+        row.metrics,
+        row.data_fingerprint,
+        row.decided_at,
+    )
 
 
 def _array_literal(values: Sequence[str]) -> str:

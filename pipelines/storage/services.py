@@ -20,18 +20,26 @@ from pipelines.storage.local_servers import local_servers
 
 
 @contextmanager
-def running_services(settings: Settings) -> Iterator[Settings]:
+def running_services(settings: Settings, *, redis: bool = True) -> Iterator[Settings]:
     """
     Settings in which every address is known, and databases exist and are migrated.
+
+    Args:
+        settings: As configured.
+        redis: Whether it is needed; batch work does without.
 
     Raises:
         StorageError: a server cannot be reached or started.
     """
-    own_postgres, own_redis = settings.database_url is None, settings.redis_url is None
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    own_postgres, own_redis = settings.database_url is None, redis and settings.redis_url is None
     with local_servers(settings.home, postgres=own_postgres, redis=own_redis) as servers:
-        database = settings.database_url or SecretStr(_in_database(servers.postgres_url, "bookrec"))
-        redis = settings.redis_url or SecretStr(servers.redis_url or "")
-        yield prepared(settings.model_copy(update={"database_url": database, "redis_url": redis}))
+        found = {}
+        if own_postgres:
+            found["database_url"] = SecretStr(_in_database(servers.postgres_url, "bookrec"))
+        if own_redis:
+            found["redis_url"] = SecretStr(servers.redis_url or "")
+        yield prepared(settings.model_copy(update=found))
 
 
 def prepared(settings: Settings) -> Settings:
@@ -61,6 +69,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "BOOKREC_STORAGE_URL": settings.storage_root,
         "BOOKREC_EXPERIMENT": settings.experiment,
         "BOOKREC_REGISTERED_MODEL": settings.registered_model,
+        "BOOKREC_API__BASE_URL": settings.api.base_url or "",
         "BOOKREC_API__HOST": settings.api.host,
         "BOOKREC_API__PORT": str(settings.api.port),
         "BOOKREC_API__ADMIN_TOKEN": _secret(settings.api.admin_token),
@@ -78,7 +87,7 @@ def _in_database(server_url: str | None, name: str) -> str:
 
 def _own_token(home: Path) -> str:
     """The admin token of this home, made once and readable by its owner alone."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     path, draft = home / "admin-token", home / f".admin-token.{os.getpid()}"
     if not path.exists():
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY, 0o600), "w") as stream:

@@ -25,7 +25,7 @@ class Base(DeclarativeBase):
 class BookRow(Base):
     __tablename__ = "books"
 
-    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
     book_id: Mapped[str] = mapped_column(primary_key=True)
     title: Mapped[str]
     authors: Mapped[list[str]]
@@ -41,7 +41,7 @@ class BookRow(Base):
 class ReaderRow(Base):
     __tablename__ = "readers"
 
-    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -49,7 +49,7 @@ class ReaderRow(Base):
 class RatingRow(Base):
     __tablename__ = "ratings"
 
-    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(primary_key=True)
     book_id: Mapped[str] = mapped_column(primary_key=True)
     rating: Mapped[float | None]

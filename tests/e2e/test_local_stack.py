@@ -23,7 +23,7 @@ def own_home(tmp_path: Path) -> dict[str, str]:
     return mine | {
         "BOOKREC_LOCAL_SERVERS_ROOT": os.environ["BOOKREC_LOCAL_SERVERS_ROOT"],
         "BOOKREC_HOME": str(tmp_path / "home"),
-        "BOOKREC_SCHEDULE": "",
+        "BOOKREC_SCHEDULE": "never",
         "BOOKREC_API__PORT": str(free_port()),
         "BOOKREC_STACK__MLFLOW_PORT": str(free_port()),
         "BOOKREC_STACK__AIRFLOW_PORT": str(free_port()),

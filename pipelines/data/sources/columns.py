@@ -77,6 +77,8 @@ def refuse_missing(path: Path, header: Sequence[str], missing: Sequence[str]) ->
     """Raise SourceError if anything is missing, naming what is there."""
     if missing:
         found = ", ".join(header[:30]) or "none"
+        # What is no text at all may hold line ends of Unicode and orders to a terminal.
+        found = "".join(sign if sign.isprintable() else "?" for sign in found)
         raise SourceError(
             f"{path} has no column {' or '.join(missing)}: rename one of those found ({found:.500})"
         )

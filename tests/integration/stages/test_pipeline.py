@@ -70,7 +70,7 @@ def test_what_was_learnt_from_lies_in_postgresql(make_context: MakeContext):
     ctx = make_context()
     run(ctx)
     with ctx.unit_of_work() as session:
-        counts = LibraryRepository(session, "interactions").counts()
+        counts = LibraryRepository(session, "interactions/library").counts()
         releases = ReleaseRepository(session).all(ctx.settings.registered_model)
     assert counts == {"books": N_BOOKS, "readers": N_READERS, "ratings": len(small_ratings())}
     assert [(r.version, r.run_id, r.accepted) for r in releases] == [(1, "run-1", True)]
@@ -100,9 +100,9 @@ def test_a_registered_model_opens_with_plain_mlflow(make_context: MakeContext):
     run(ctx)
     mlflow.set_tracking_uri(ctx.settings.mlflow_tracking_uri.get_secret_value())
     model = mlflow.pyfunc.load_model(f"models:/{ctx.settings.registered_model}@champion")
-    answer = model.predict(pd.DataFrame({"user_id": [4]}), params=None)
+    answer = model.predict(pd.DataFrame({"user_id": [4]}), params={"n": 3})
     bundle, _ = champion(ctx)
-    assert list(answer["book_id"]) == [i.book_id for i in bundle.recommend("4", 10).items]
+    assert list(answer["book_id"]) == [i.book_id for i in bundle.recommend("4", 3).items]
 
 
 def test_no_file_of_a_registered_model_is_a_pickle(make_context: MakeContext):

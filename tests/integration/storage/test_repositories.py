@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from pipelines.storage.database import migrate
 from pipelines.storage.repositories import LibraryRepository, ModelRelease, ReleaseRepository
@@ -123,12 +126,19 @@ def test_the_tables_are_what_the_migrations_make(database):
     engine.dispose()
 
 
-def test_a_decision_recorded_again_replaces_the_first(database):
-    release = ModelRelease("hybrid", 3, "run-1", False, {"accepted": False}, {}, "f0")
+def test_a_decision_is_found_again_and_never_changed(database):
+    release = ModelRelease("hybrid", 3, "run-1", False, {"accepted": False}, {"n": 1.0}, "f0")
     with unit_of_work(database) as session:
+        assert ReleaseRepository(session).find("hybrid", 3) is None
         ReleaseRepository(session).record(release)
-        again = ModelRelease("hybrid", 3, "run-1", True, {"accepted": True}, {}, "f0")
-        ReleaseRepository(session).record(again)
     with unit_of_work(database) as session:
-        found = ReleaseRepository(session).all("hybrid")
-    assert [(r.version, r.accepted) for r in found] == [(3, True)]
+        found = ReleaseRepository(session).find("hybrid", 3)
+        assert ReleaseRepository(session).all("hybrid") == [found]
+    assert replace(found, decided_at=None) == release
+
+    def record_again():
+        with unit_of_work(database) as session:
+            ReleaseRepository(session).record(replace(release, accepted=True))
+
+    with pytest.raises(IntegrityError):
+        record_again()

@@ -132,3 +132,20 @@ def test_first_model_proven_worse_than_popularity_is_rejected():
     decision = judge(frame(BASE - 0.05), frame(BASE), must_prove_gain=False)
     assert not decision.accepted
     assert "upper 95 % bound" in decision.reasons[0]
+
+
+def test_first_model_a_little_below_popularity_is_accepted_even_if_proven():
+    decision = judge(frame(BASE - 0.019), frame(BASE), must_prove_gain=False)
+    assert decision.accepted
+    assert decision.checks[0].threshold == -0.02
+
+
+def test_few_readers_never_refuse_a_first_model():
+    decision = judge(frame([0.1, 0.2]), frame([0.3, 0.4]), must_prove_gain=False)
+    assert decision.accepted
+    assert "2 readers are too few to refuse a first model" in decision.reasons[0]
+
+
+def test_first_model_measured_as_not_a_number_is_refused():
+    unmeasured = frame(np.full(4, np.nan))
+    assert not judge(unmeasured, frame(np.zeros(4)), must_prove_gain=False).accepted

@@ -7,7 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipelines.errors import StorageError
+from pipelines.errors import ConfigurationError, StorageError
 from pipelines.storage.artifacts import RunFolder, new_run_id
 
 
@@ -68,10 +68,9 @@ def test_a_process_killed_while_writing_leaves_nothing_that_counts(tmp_path):
     run = RunFolder(str(tmp_path), "run-1", mirror=tmp_path)
     assert not run.has("clean")
     assert len(list(run.path.iterdir())) == 1  # the draft
-    run.sweep_drafts()
-    assert list(run.path.iterdir()) == []
     write(run, "clean", "whole")
     assert (run.reading("clean") / "data.txt").read_text() == "whole"
+    assert [p.name for p in run.path.iterdir()] == ["clean"]
 
 
 @pytest.mark.parametrize("run_id", ["../escape", "", ".hidden", "a/b", "x" * 129, "nul\0"])
@@ -107,3 +106,15 @@ def test_a_remote_stage_without_its_manifest_does_not_count(tmp_path):
 def test_folders_are_made_with_the_permissions_of_this_user(run):
     write(run, "clean", "x")
     assert run.reading("clean").stat().st_uid == os.getuid()
+
+
+def test_a_storage_that_cannot_be_used_is_an_error_that_names_the_setting(tmp_path):
+    with pytest.raises(ConfigurationError, match="BOOKREC_STORAGE_URL cannot be used"):
+        RunFolder("nowhere://bucket/prefix", "run-1", mirror=tmp_path)
+
+
+def test_a_storage_that_cannot_be_written_to_is_an_error_of_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    run = RunFolder(str(tmp_path / "file"), "run-1", mirror=tmp_path)
+    with pytest.raises(StorageError, match="cannot write to"), run.reserved():
+        pass

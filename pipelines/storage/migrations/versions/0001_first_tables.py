@@ -13,7 +13,7 @@ _NOW = sa.func.now()
 def upgrade() -> None:
     op.create_table(
         "books",
-        sa.Column("source", sa.String(64), primary_key=True),
+        sa.Column("source", sa.Text, primary_key=True),
         sa.Column("book_id", sa.Text, primary_key=True),
         sa.Column("title", sa.Text, nullable=False),
         sa.Column("authors", sa.ARRAY(sa.Text), nullable=False),
@@ -27,13 +27,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "readers",
-        sa.Column("source", sa.String(64), primary_key=True),
+        sa.Column("source", sa.Text, primary_key=True),
         sa.Column("user_id", sa.Text, primary_key=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=_NOW, nullable=False),
     )
     op.create_table(
         "ratings",
-        sa.Column("source", sa.String(64), primary_key=True),
+        sa.Column("source", sa.Text, primary_key=True),
         sa.Column("user_id", sa.Text, primary_key=True),
         sa.Column("book_id", sa.Text, primary_key=True),
         sa.Column("rating", sa.Float),

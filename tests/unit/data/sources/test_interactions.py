@@ -394,3 +394,10 @@ def test_parquet_lists_are_kept_as_lists(tmp_path):
     pq.write_table(books, tmp_path / "books.parquet")
     (book,) = create_source("interactions").read(tmp_path).books.to_pylist()
     assert (book["book_id"], book["genres"], book["year"]) == ("2", ["a,b", "c"], 1999)
+
+
+@pytest.mark.parametrize("mark", ["\x1b", "\x85", "\x07", "\u2028"])
+def test_what_is_no_text_is_refused_in_one_printable_line(read, mark):
+    with pytest.raises(SourceError, match="has no column user_id or book_id") as refused:
+        read(f"x{mark},y\n1,2\n")
+    assert str(refused.value).isprintable()
