@@ -1,6 +1,8 @@
 """The registered model, opened for batch use: the command line's way to the champion."""
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -43,6 +45,7 @@ def export_recommendations(
     Raises:
         StorageError: the file cannot be written there.
     """
+    _check_target(output)
     draft = output.with_name(f".{output.name}.{uuid4().hex}")
     rows = 0
     try:
@@ -56,8 +59,17 @@ def export_recommendations(
     except OSError as error:
         raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
     return rows
+
+
+def _check_target(output: Path) -> None:
+    """Before the work is done: a list of all readers takes a while."""
+    if output.exists() and not output.is_file():
+        raise StorageError(f"cannot write {output}: it is there and is no file")
+    if not os.access(output.parent, os.W_OK):
+        raise StorageError(f"cannot write {output}: no folder that may be written to")
 
 
 def _schema(bundle: ModelBundle) -> pa.Schema:

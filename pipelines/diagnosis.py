@@ -79,7 +79,7 @@ def _service(settings: Settings) -> Finding:
 def _checked(name: str, check: Callable[[], str]) -> Finding:
     try:
         return _finding(name, "ok", check())
-    except (BookrecError, redis.RedisError) as error:
+    except (BookrecError, redis.RedisError, ValueError) as error:
         return _finding(name, "failed", str(error))
 
 

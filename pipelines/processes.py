@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 
 from pipelines.errors import ServiceUnavailableError
-from pipelines.stack import Program
+
+if TYPE_CHECKING:
+    from pipelines.stack import Program
 
 
 def stop_on_sigterm() -> None:
@@ -22,7 +25,7 @@ def stop_on_sigterm() -> None:
 
 @contextmanager
 def running(
-    program: Program, *, log_folder: Path, patience: float = 90
+    program: "Program", *, log_folder: Path, patience: float = 90
 ) -> Iterator[Callable[[], None]]:
     """
     Run a program for the time of the block; its output goes to `<log_folder>/<name>.log`.
@@ -58,7 +61,7 @@ def stop(process: "subprocess.Popen[bytes]", patience: float = 20) -> None:
     process.wait()
 
 
-def is_ready(program: Program) -> bool:
+def is_ready(program: "Program") -> bool:
     """Whether the program's health address answers."""
     try:
         return program.health is None or httpx.get(program.health, timeout=2).is_success
@@ -67,7 +70,7 @@ def is_ready(program: Program) -> bool:
 
 
 def _wait_until_ready(
-    program: Program, process: "subprocess.Popen[bytes]", log_file: Path, patience: float
+    program: "Program", process: "subprocess.Popen[bytes]", log_file: Path, patience: float
 ) -> None:
     deadline = time.monotonic() + patience
     while not is_ready(program):

@@ -32,7 +32,7 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 PIPELINE_RUN = "pipeline_run"
 CONTENT = "content_sha256"
-"""Tag of a version: the hash of the bundle's manifest, which holds the hashes of its files."""
+"""Tag of a version: `content_of` its bundle."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,8 @@ class MlflowRegistry:
     def _client(self) -> "MlflowClient":
         from mlflow.tracking import MlflowClient
 
+        if not self._uri.startswith("http"):
+            _knock(self._uri)
         return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
 
     def prepare(self) -> str:
@@ -187,7 +189,7 @@ class MlflowRegistry:
         self, name: str, pipeline_run: str, bundle: Path, tags: Mapping[str, str]
     ) -> ModelVersion:
         with _translated():
-            tags = {PIPELINE_RUN: pipeline_run, CONTENT: _content(bundle), **tags}
+            tags = {PIPELINE_RUN: pipeline_run, CONTENT: content_of(bundle), **tags}
             same = (PIPELINE_RUN, CONTENT)
             for known in self.versions():
                 if all(known.tags.get(tag) == tags[tag] for tag in same):
@@ -284,12 +286,24 @@ class MlflowRegistry:
         return final
 
 
+def _knock(database_url: str) -> None:
+    """Fail at once where the database does not answer; MLflow would try for minutes."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(database_url, connect_args={"connect_timeout": 5})
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
+
+
 def _contradicts(run: "Run", params: Mapping[str, Any]) -> bool:
     recorded = run.data.params
     return any(key in recorded and recorded[key] != str(value) for key, value in params.items())
 
 
-def _content(bundle: Path) -> str:
+def content_of(bundle: Path) -> str:
+    """What tells one bundle from another: its manifest holds the checksums of all its files."""
     return hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
 
 

@@ -115,7 +115,9 @@ class Settings(BaseSettings):
     """The source that a scheduled run reads; if unset, what the champion was trained on."""
     data_path: str | None = None
     """The file or folder that goes with `source`."""
-    models: tuple[str, ...] = ("popularity", "item_knn", "matrix_factorization", "content")
+    models: tuple[str, ...] = Field(
+        ("popularity", "item_knn", "matrix_factorization", "content"), min_length=1
+    )
     """The parts of the hybrid, by the names of the model factory."""
     hyperparameters: dict[str, dict[str, Any]] = {}
     """By model, what differs from its defaults: `{"item_knn": {"k_neighbors": 100}}`."""
@@ -142,6 +144,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 "must be a folder; for object storage run an MLflow server of your own"
             )
+        return value
+
+    @field_validator("models")
+    @classmethod
+    def _are_different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("names a model twice")
         return value
 
     @model_validator(mode="after")

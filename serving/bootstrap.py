@@ -13,7 +13,7 @@ from pipelines.registry import MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.storage.database import sibling
 from serving.cache import NullCache, RecommendationCache, RedisCache
-from serving.metrics import CountedCache, ServingMetrics
+from serving.metrics import ServingMetrics
 from serving.model_slot import ModelSlot
 from serving.recommendation import Recommendations
 from serving.warming import CacheWarming
@@ -42,15 +42,14 @@ class Components:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the champion for as long as the context is open."""
-        stopped = threading.Event()
         poller = threading.Thread(
-            target=self.slot.poll, args=(stopped, self.poll_seconds), name="model-slot", daemon=True
+            target=self.slot.poll, args=(self.poll_seconds,), name="model-slot", daemon=True
         )
         poller.start()
         try:
             yield
         finally:
-            stopped.set()
+            self.slot.stop()
             await self.warming.stop()
             await self.cache.close()
             await self.bulk_cache.close()
@@ -87,12 +86,13 @@ def assemble(
     """The parts around a given slot and given caches."""
     name = settings.registered_model
     metrics = ServingMetrics(slot)
-    counted = CountedCache(cache, metrics.cache_operations)
     return Components(
         slot=slot,
-        cache=counted,
+        cache=cache,
         bulk_cache=bulk_cache,
-        recommendations=Recommendations(slot, counted, settings.cache, name),
+        recommendations=Recommendations(
+            slot, cache, settings.cache, name, metrics.cache_operations
+        ),
         warming=CacheWarming(slot, bulk_cache, settings.cache, name),
         metrics=metrics,
         model_name=name,

@@ -46,12 +46,17 @@ def cache_key(model: str, version: int, kind: str, name: str = "") -> str:
     Args:
         model: The registered model's name.
         version: Its version, so that a promotion leaves old entries behind.
-        kind: What is kept: `user`, `warm-up` or `warm-up-lock`.
+        kind: What is kept: `top-<length>` (readers' lists), `warm-up` or `warm-up-lock`.
         name: Which of its kind, such as a reader's id.
     """
     # Ids that are not valid Unicode have bytes of their own too, rather than an error.
     model, name = (quote(part, safe="", errors="surrogatepass") for part in (model, name))
     return f"bookrec:{model}:v{version}:{kind}:{name}"
+
+
+def list_key(model: str, version: int, length: int, user_id: str) -> str:
+    """The key of a reader's list; under its length, so that a changed setting counts at once."""
+    return cache_key(model, version, f"top-{length}", user_id)
 
 
 def encode(items: tuple[Recommendation, ...]) -> bytes:

@@ -1,14 +1,12 @@
 """What Prometheus can ask; right with any number of workers."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from pipelines.errors import CacheUnavailableError
-from serving.cache import RecommendationCache
 from serving.model_slot import ModelSlot
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -75,40 +73,3 @@ class _ModelInfo:
         if model is not None:
             gauge.add_metric([str(model.number)], 1)
         yield gauge
-
-
-class CountedCache:
-    """A cache that counts how its reads and writes end."""
-
-    def __init__(self, cache: RecommendationCache, operations: Counter) -> None:
-        self._cache = cache
-        self._operations = operations
-
-    async def get(self, key: str) -> bytes | None:
-        try:
-            value = await self._cache.get(key)
-        except CacheUnavailableError:
-            self._operations.labels("unavailable").inc()
-            raise
-        self._operations.labels("miss" if value is None else "hit").inc()
-        return value
-
-    async def put(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
-        try:
-            await self._cache.put(values, ttl_seconds)
-        except CacheUnavailableError:
-            self._operations.labels("unavailable").inc()
-            raise
-        self._operations.labels("stored").inc()
-
-    async def claim(self, key: str, ttl_seconds: int) -> bool:
-        return await self._cache.claim(key, ttl_seconds)
-
-    async def drop(self, key: str) -> None:
-        await self._cache.drop(key)
-
-    async def ping(self) -> None:
-        await self._cache.ping()
-
-    async def close(self) -> None:
-        await self._cache.close()

@@ -1,9 +1,10 @@
 """The one place that holds the model in service, and the thread that follows the champion."""
 
-import threading
+import queue
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,9 @@ log = structlog.get_logger()
 
 RETRY_SECONDS = 60.0
 """A refused version is tried again after this long, in case its files were still on their way."""
+
+PATIENCE_SECONDS = 5.0
+"""A registry that has not answered for longer is named as out of reach."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,21 @@ class Refusal:
     at: datetime
 
 
+@dataclass(frozen=True)
+class _Look:
+    """One look at the registry, and who waits for its end: nobody where its time had come."""
+
+    retry_refused: bool = False
+    done: "Future[None]" = field(default_factory=Future)
+
+
 class ModelSlot:
     """
     Holds the model in service.
 
     `current` is replaced as a whole and never changed, so a caller that takes it once answers from
-    one model alone, whatever is promoted meanwhile.
+    one model alone, whatever is promoted meanwhile. Only the thread of `poll` asks the registry,
+    so one that hangs holds up nobody else.
 
     Args:
         registry: Says which version is champion.
@@ -68,8 +81,9 @@ class ModelSlot:
         self._model_cache = model_cache
         self._open = load
         self._clock = clock
-        self._lock = threading.Lock()
-        self._retry_at: dict[int, float] = {}
+        self._looks: queue.SimpleQueue[_Look | None] = queue.SimpleQueue()
+        self._asking_since: float | None = None
+        self._retry_at = 0.0
         self.current: LoadedModel | None = None
         self.last_refusal: Refusal | None = None
 
@@ -83,9 +97,21 @@ class ModelSlot:
         model = self.current
         if model is not None:
             return model
-        if self.last_refusal is not None:
-            raise NoModelError(f"no model could be loaded: {self.last_refusal.reason}")
+        if (trouble := self.trouble) is not None:
+            raise NoModelError(f"no model could be loaded: {trouble}")
         raise NoModelError("no champion yet: run the pipeline first")
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the champion may not be the model in service; None while all is well."""
+        since, refusal = self._asking_since, self.last_refusal
+        if since is not None and (waited := self._clock() - since) > PATIENCE_SECONDS:
+            return f"the registry has not answered for {waited:.0f} s"
+        if refusal is None:
+            return None
+        if refusal.version is None:
+            return refusal.reason
+        return f"version {refusal.version} was refused: {refusal.reason}"
 
     def refresh(self, *, retry_refused: bool = False) -> bool:
         """
@@ -96,33 +122,56 @@ class ModelSlot:
         Args:
             retry_refused: Try a version again that was refused a moment ago.
         """
-        with self._lock:
-            try:
-                champion = self._registry.by_alias(CHAMPION)
-            except RegistryError as error:
-                self._refuse(None, error)
-                return False
-            if champion is None or self._is_in_service(champion):
-                return False
-            if not retry_refused and self._clock() < self._retry_at.get(champion.version, 0.0):
-                return False
-            return self._load(champion)
+        try:
+            champion = self._champion()
+        except RegistryError as error:
+            self._refuse(None, error)
+            return False
+        refusal = self.last_refusal
+        if refusal is not None and (champion is None or champion.version != refusal.version):
+            self.last_refusal = refusal = None
+        if champion is None or self._is_in_service(champion):
+            return False
+        if refusal is not None and not retry_refused and self._clock() < self._retry_at:
+            return False
+        return self._load(champion)
 
-    def poll(self, stopped: threading.Event, seconds: float) -> None:
-        """Refresh now and every `seconds` until `stopped` is set; the body of a thread."""
-        while True:
+    def poll(self, seconds: float) -> None:
+        """Refresh now, every `seconds` and when asked to, until `stop`; the body of a thread."""
+        look: _Look | None = _Look()
+        while look is not None:
+            if look.done.set_running_or_notify_cancel():
+                try:
+                    self.refresh(retry_refused=look.retry_refused)
+                except Exception:  # the edge of a thread that must outlive any defect
+                    log.exception("model_poll_failed")
+                look.done.set_result(None)
             try:
-                self.refresh()
-            except Exception:  # the edge of a thread that must outlive any defect
-                log.exception("model_poll_failed")
-            if stopped.wait(seconds):
-                return
+                look = self._looks.get(timeout=seconds)
+            except queue.Empty:
+                look = _Look()
+
+    def look(self, *, retry_refused: bool = False) -> "Future[None]":
+        """Have `poll` refresh as soon as it can; done when it has."""
+        look = _Look(retry_refused)
+        self._looks.put(look)
+        return look.done
+
+    def stop(self) -> None:
+        """Let `poll` return."""
+        self._looks.put(None)
+
+    def _champion(self) -> ModelVersion | None:
+        self._asking_since = self._clock()
+        try:
+            return self._registry.by_alias(CHAMPION)
+        finally:
+            self._asking_since = None
 
     def _is_in_service(self, champion: ModelVersion) -> bool:
         model = self.current
         if model is None or model.number != champion.version:
             return False
-        self.last_refusal = None
         if model.version != champion:  # its tags or aliases changed
             self.current = replace(model, version=champion)
         return True
@@ -133,12 +182,11 @@ class ModelSlot:
             folder = self._registry.fetch(champion.version, self._model_cache)
             bundle = _tried(self._open, folder)
         except (RegistryError, ArtifactError) as error:
-            self._retry_at[champion.version] = self._clock() + RETRY_SECONDS
+            self._retry_at = self._clock() + RETRY_SECONDS
             self._refuse(champion.version, error)
             return False
         self.current = LoadedModel(bundle, champion, datetime.now(UTC))
         self.last_refusal = None
-        self._retry_at.clear()
         log.info(
             "model_loaded", version=champion.version, seconds=round(self._clock() - started, 3)
         )

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from prometheus_client import Counter
 
 from pipelines.data.interactions import Id
 from pipelines.errors import BookNotFoundError, CacheUnavailableError
 from pipelines.models.bundle import Answer, Recommendation
 from pipelines.settings import CacheSettings
-from serving.cache import RecommendationCache, cache_key, decode, encode
+from serving.cache import RecommendationCache, decode, encode, list_key
 from serving.model_slot import LoadedModel, ModelSlot
 
 log = structlog.get_logger()
@@ -39,15 +40,24 @@ class Recommendations:
     Answers from the model in service, readers' lists through the cache.
 
     Every method takes the model once and raises NoModelError where there is none.
+
+    Args:
+        operations: Counts how reads and writes of the cache end, by `result`.
     """
 
     def __init__(
-        self, slot: ModelSlot, cache: RecommendationCache, settings: CacheSettings, model_name: str
+        self,
+        slot: ModelSlot,
+        cache: RecommendationCache,
+        settings: CacheSettings,
+        model_name: str,
+        operations: Counter,
     ) -> None:
         self._slot = slot
         self._cache = cache
         self._settings = settings
         self._model_name = model_name
+        self._operations = operations
 
     async def recommend(self, user_id: str, n: int) -> ServedAnswer:
         """At most `n` books for a reader, best first; popular ones for an unknown reader."""
@@ -95,13 +105,12 @@ class Recommendations:
 
     async def _cached_or_computed(self, model: LoadedModel, user_id: str) -> Answer:
         """A list of the cached length, so that what is cached and what is computed are equal."""
-        key = cache_key(self._model_name, model.number, "user", user_id)
+        length = self._settings.list_length
+        key = list_key(self._model_name, model.number, length, user_id)
         items = await self._lookup(key)
         if items is not None:
             return Answer(items, CACHE)
-        answer = await asyncio.to_thread(
-            model.bundle.recommend, user_id, self._settings.list_length
-        )
+        answer = await asyncio.to_thread(model.bundle.recommend, user_id, length)
         if answer.source != FALLBACK:
             await self._store(key, answer.items)
         return answer
@@ -110,7 +119,9 @@ class Recommendations:
         try:
             value = await self._cache.get(key)
         except CacheUnavailableError:  # the cache has logged it
+            self._operations.labels("unavailable").inc()
             return None
+        self._operations.labels("miss" if value is None else "hit").inc()
         if value is None:
             return None
         items = decode(value)
@@ -122,4 +133,6 @@ class Recommendations:
         try:
             await self._cache.put({key: encode(items)}, self._settings.ttl_seconds)
         except CacheUnavailableError:  # the cache has logged it
-            return
+            self._operations.labels("unavailable").inc()
+        else:
+            self._operations.labels("stored").inc()

@@ -8,7 +8,6 @@ both under the model's version and short-lived, so a worker that dies leaves not
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.errors import CacheUnavailableError
 from pipelines.models.bundle import ModelBundle
 from pipelines.settings import CacheSettings
-from serving.cache import RecommendationCache, cache_key, encode
+from serving.cache import RecommendationCache, cache_key, encode, list_key
 from serving.model_slot import LoadedModel, ModelSlot
 from serving.recommendation import FALLBACK
 
@@ -69,12 +68,9 @@ class CacheWarming:
         self._states: dict[int, WarmState] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def warm(self, user_ids: Sequence[str] | None = None) -> WarmState:
+    async def warm(self) -> WarmState:
         """
         Begin to warm, or join the warm-up that runs for this version in any worker.
-
-        Args:
-            user_ids: Whom for; all readers of the model if None. Unknown ones count as done.
 
         Raises:
             NoModelError: nothing to warm with.
@@ -84,7 +80,7 @@ class CacheWarming:
         if not await self._cache.claim(self._key(model, "warm-up-lock"), LEASE_SECONDS):
             running = await self.state()
             return running or WarmState(model.number, total=len(model.bundle.users))
-        ids = [str(user_id) for user_id in (model.bundle.users if user_ids is None else user_ids)]
+        ids = [str(user_id) for user_id in model.bundle.users]
         state = WarmState(model.number, total=len(ids))
         await self._publish(model, state, LEASE_SECONDS)
         task = asyncio.create_task(self._run(model, ids, state))
@@ -141,9 +137,10 @@ class CacheWarming:
             await self._cache.put(values, self._settings.ttl_seconds)
 
     def _compute(self, bundle: ModelBundle, version: int, ids: list[str]) -> dict[str, bytes]:
-        answers = ((i, bundle.recommend(i, self._settings.list_length)) for i in ids)
+        length = self._settings.list_length
+        answers = ((i, bundle.recommend(i, length)) for i in ids)
         return {
-            cache_key(self._model_name, version, "user", user_id): encode(answer.items)
+            list_key(self._model_name, version, length, user_id): encode(answer.items)
             for user_id, answer in answers
             if answer.source != FALLBACK
         }

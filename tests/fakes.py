@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.data.interactions import Id, Vocabulary
 from pipelines.errors import CacheUnavailableError, RegistryError
 from pipelines.models.bundle import Answer, Recommendation
-from pipelines.registry import ModelVersion
+from pipelines.registry import CONTENT, PIPELINE_RUN, ModelVersion, content_of
 
 
 class FakeRegistry:
@@ -18,6 +18,7 @@ class FakeRegistry:
     def __init__(self) -> None:
         self.failure: str | None = None
         self.fetched: list[int] = []
+        self._runs: set[str] = set()
         self._versions: dict[int, ModelVersion] = {}
         self._bundles: dict[int, Path] = {}
         self._aliases: dict[str, int] = {}
@@ -31,15 +32,23 @@ class FakeRegistry:
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
     ) -> str:
+        self._runs.add(f"{name}-{pipeline_run}")
         return f"{name}-{pipeline_run}"
 
     def register(
         self, name: str, pipeline_run: str, bundle: Path, tags: Mapping[str, str]
     ) -> ModelVersion:
         run_id = f"{name}-{pipeline_run}"
+        if run_id not in self._runs:
+            raise RegistryError(f"no run of {name} is recorded for {pipeline_run}")
+        content = {PIPELINE_RUN: pipeline_run, CONTENT: content_of(bundle)}
         for known in self._versions.values():
-            if known.run_id == run_id:
+            if content.items() <= known.tags.items():
                 return known
+        return self.put(run_id, bundle, {**content, **tags})
+
+    def put(self, run_id: str, bundle: Path, tags: Mapping[str, str]) -> ModelVersion:
+        """The next version, without a look at what is in the folder."""
         version = ModelVersion(len(self._versions) + 1, run_id, datetime.now(UTC), tags=dict(tags))
         self._versions[version.version] = version
         self._bundles[version.version] = bundle

@@ -8,7 +8,7 @@ import numpy as np
 from starlette.testclient import TestClient
 
 from pipelines.data.interactions import Vocabulary
-from pipelines.registry import CHAMPION
+from pipelines.registry import CHAMPION, CONTENT
 from pipelines.settings import Settings
 from serving.bootstrap import Components, assemble
 from serving.cache import RecommendationCache, RedisCache
@@ -39,8 +39,8 @@ class Shelf:
         """Register a bundle and make it champion."""
         folder = Path(f"/bundles/{len(self.bundles) + 1}")
         self.bundles[folder] = bundle
-        tags = {"ndcg_at_10": "0.18"}
-        version = self.registry.register("hybrid", folder.name, folder, tags).version
+        tags = {"ndcg_at_10": "0.18", CONTENT: folder.name}
+        version = self.registry.put(f"hybrid-{folder.name}", folder, tags).version
         self.registry.set_alias(CHAMPION, version)
         return version
 

@@ -8,6 +8,7 @@ from pipelines.data.quarantine import counted
 from pipelines.data.sources import create_source
 from pipelines.data.sources.base import SourceTables
 from pipelines.errors import DataError
+from pipelines.models.factory import create
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.storage.artifacts import file_sha256
 
@@ -19,6 +20,8 @@ def run(ctx: RunContext) -> Summary:
     Raises:
         DataError: no row of ratings is usable; the quarantine is there to be looked at.
     """
+    for name in ctx.settings.models:  # a wrong name or value shows before any work is done
+        create(name, **ctx.settings.hyperparameters.get(name, {}))
     ctx.registry.prepare()
     source = create_source(ctx.params.source)
     tables = source.read(Path(ctx.params.data_path) if ctx.params.data_path else None)

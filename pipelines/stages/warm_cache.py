@@ -1,6 +1,7 @@
 """Ask the service to fill its cache for the model that has just become champion."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -13,6 +14,8 @@ from pipelines.stages.run_context import RunContext, Summary
 log = structlog.get_logger()
 
 WARM_URL = "/api/v1/admin/cache/warm"
+LOADING_SECONDS = 60
+"""How long a service may take to open a new champion, fetched from afar."""
 
 
 def run(ctx: RunContext) -> Summary:
@@ -59,12 +62,37 @@ def warm(api: ApiSettings, version: int | None, *, timeout_seconds: float = 600)
     deadline = time.monotonic() + timeout_seconds
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=api.url, headers=headers, timeout=30) as client:
-        state = _state(client.post(WARM_URL))
+        state = _state(client.post)
         while not state["finished"]:
             if time.monotonic() > deadline:
                 raise ServiceUnavailableError(f"the cache is still cold after {timeout_seconds} s")
             time.sleep(0.2)
-            state = _state(client.get(WARM_URL))
+            state = _state(client.get)
+    _check_end(state, version)
+    return {
+        "version": state["version"],
+        "warmed": state["done"],
+        "readers": state["total"],
+        "seconds": state["seconds"],
+    }
+
+
+def _state(request: Callable[[str], httpx.Response]) -> dict[str, Any]:
+    """The service's answer; one that is still loading the champion is asked again."""
+    patience = time.monotonic() + LOADING_SECONDS
+    response = request(WARM_URL)
+    while response.status_code == 503 and time.monotonic() < patience:
+        time.sleep(1)
+        response = request(WARM_URL)
+    if response.is_error:
+        raise ServiceUnavailableError(
+            f"the service answered {response.status_code} to a warm-up: {response.text[:200]}"
+        )
+    state: dict[str, Any] = response.json()
+    return state
+
+
+def _check_end(state: dict[str, Any], version: int | None) -> None:
     if state["outcome"] != "complete":
         raise ServiceUnavailableError(
             f"the warm-up of version {state['version']} ended as {state['outcome']}: "
@@ -75,18 +103,3 @@ def warm(api: ApiSettings, version: int | None, *, timeout_seconds: float = 600)
             f"the service warmed version {state['version']}, not {version}: "
             "does it use the same registry?"
         )
-    return {
-        "version": state["version"],
-        "warmed": state["done"],
-        "readers": state["total"],
-        "seconds": state["seconds"],
-    }
-
-
-def _state(response: httpx.Response) -> dict[str, Any]:
-    if response.is_error:
-        raise ServiceUnavailableError(
-            f"the service answered {response.status_code} to a warm-up: {response.text[:200]}"
-        )
-    state: dict[str, Any] = response.json()
-    return state

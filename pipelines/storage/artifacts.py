@@ -91,21 +91,35 @@ class RunFolder:
         The local folder of a finished stage.
 
         Raises:
-            StorageError: the stage has not finished in this run.
+            StorageError: the stage has not finished in this run, or its folder cannot be read.
         """
-        if self._is_local:
-            finished = (self.path / address / MANIFEST).is_file()
-        else:
-            finished = self._download(address)
+        try:
+            finished = self._is_finished(address)
+        except PermissionError as error:
+            raise StorageError(f"cannot read {self.path / address}: {error.strerror}") from error
         if not finished:
             raise StorageError(
                 f"run {self.run_id} has no finished {address!r}: run the stages before it first"
             )
         return self.path / address
 
+    def _is_finished(self, address: str) -> bool:
+        if not self._is_local:
+            return self._download(address)
+        return (self.path / address / MANIFEST).is_file()
+
     def manifest(self, address: str) -> dict[str, Any]:
-        """What was recorded when the stage finished."""
-        recorded: dict[str, Any] = json.loads((self.reading(address) / MANIFEST).read_text())
+        """
+        What was recorded when the stage finished.
+
+        Raises:
+            StorageError: the stage has not finished in this run, or its manifest is damaged.
+        """
+        path = self.reading(address) / MANIFEST
+        try:
+            recorded: dict[str, Any] = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{path} is damaged ({error}): remove its folder") from error
         return recorded
 
     def has(self, address: str) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
+from pipelines.errors import StorageError
 from pipelines.settings import Settings
 from pipelines.storage.database import ensure_database, migrate, sibling
 from pipelines.storage.local_servers import local_servers
@@ -31,7 +32,7 @@ def running_services(settings: Settings, *, redis: bool = True) -> Iterator[Sett
     Raises:
         StorageError: a server cannot be reached or started.
     """
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(settings.home)
     own_postgres, own_redis = settings.database_url is None, redis and settings.redis_url is None
     with local_servers(settings.home, postgres=own_postgres, redis=own_redis) as servers:
         found = {}
@@ -85,9 +86,19 @@ def _in_database(server_url: str | None, name: str) -> str:
     return make_url(server_url or "").set(database=name).render_as_string(hide_password=False)
 
 
+def _make(home: Path) -> None:
+    """Private: it holds readers' histories."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot make the home {home} ({error.strerror}): set BOOKREC_HOME to a folder of yours"
+        ) from error
+
+
 def _own_token(home: Path) -> str:
     """The admin token of this home, made once and readable by its owner alone."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(home)
     path, draft = home / "admin-token", home / f".admin-token.{os.getpid()}"
     if not path.exists():
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY, 0o600), "w") as stream:

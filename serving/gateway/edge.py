@@ -4,6 +4,7 @@ The outermost layer of the gateway: what every request gets, whatever it asks.
 Pure ASGI: Starlette's BaseHTTPMiddleware costs more than a whole request does here.
 """
 
+import asyncio
 import re
 import time
 from urllib.parse import unquote_to_bytes
@@ -11,15 +12,22 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.gateway.errors import internal_problem
+from serving.gateway.errors import internal_problem, problem
 from serving.metrics import ServingMetrics
 
 log = structlog.get_logger()
 
 ENCODED_SLASH = "\0"
 """Stands for %2F while a path is routed; a NUL of the caller's own does not get that far."""
+
+ANSWER_SECONDS = 8.0
+"""Until an answer begins; less than BentoML's limit, which answers without any of this."""
+
+MAX_IN_FLIGHT = 512
+"""Requests at once; more would only wait, and then not be answered in that time."""
 
 REQUEST_ID = "x-request-id"
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -41,10 +49,11 @@ _DOCS_POLICY = (
 
 
 class Edge:
-    """Request ids, security headers, metrics, one log line a request, and the last catch."""
+    """Request ids, security headers, limits, metrics, one log line a request, the last catch."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,14 +62,37 @@ class Edge:
         exchange = _Exchange(scope, send)
         _keep_encoded_slashes(scope)
         with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
+            self._in_flight += 1
             try:
-                await self._app(scope, receive, exchange.send)
-            except Exception:  # the edge of the process: nothing of a defect leaves it
-                log.exception("request_failed")
-                if exchange.status is None:
-                    await internal_problem(exchange.request_id)(scope, receive, exchange.send)
+                otherwise = await self._answered(scope, receive, exchange)
+                if otherwise is not None and exchange.status is None:
+                    await otherwise(scope, receive, exchange.send)
             finally:
+                self._in_flight -= 1
                 exchange.record()
+
+    async def _answered(
+        self, scope: Scope, receive: Receive, exchange: "_Exchange"
+    ) -> Response | None:
+        """Let the application answer; gives what to answer where it did not."""
+        if self._in_flight > MAX_IN_FLIGHT and scope["path"] not in _QUIET:
+            return _unavailable(exchange.request_id, "too many requests at once")
+        deadline = asyncio.timeout(ANSWER_SECONDS)
+
+        async def send(message: Message) -> None:
+            deadline.reschedule(None)  # whoever reads slowly may
+            await exchange.send(message)
+
+        try:
+            async with deadline:
+                await self._app(scope, receive, send)
+        except Exception:  # the edge of the process: nothing of a defect leaves it
+            if deadline.expired():
+                log.warning("request_timed_out")
+                return _unavailable(exchange.request_id, f"no answer within {ANSWER_SECONDS} s")
+            log.exception("request_failed")
+            return internal_problem(exchange.request_id)
+        return None
 
 
 class _Exchange:
@@ -102,6 +134,10 @@ class _Exchange:
             status=status,
             milliseconds=round(seconds * 1000, 2),
         )
+
+
+def _unavailable(request_id: str, detail: str) -> Response:
+    return problem(request_id, 503, detail, headers={"Retry-After": "1"})
 
 
 def _request_id(scope: Scope) -> str:

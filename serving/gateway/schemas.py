@@ -6,10 +6,9 @@ from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines.data.interactions import Id
 from serving.model_slot import LoadedModel, Refusal
 from serving.recommendation import ServedAnswer
-
-Id = int | str
 
 
 class RankedBook(BaseModel):
@@ -136,7 +135,7 @@ class Check(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether requests can be answered; `degraded` is slower but right."""
+    """Whether requests can be answered; `degraded` is slower, or not from the newest champion."""
 
     status: Literal["ready", "degraded", "unready"]
     checks: dict[str, Check]

@@ -136,6 +136,13 @@ def test_a_corrupt_model_is_refused(bookrec: Bookrec, library: Path, run_setting
     [
         ("BOOKREC_API__PORT", "abc", "BOOKREC_API__PORT"),
         ("BOOKREC_SPLIT__TEST", "2", "BOOKREC_SPLIT__TEST"),
+        ("BOOKREC_MODELS", "[]", "BOOKREC_MODELS"),
+        ("BOOKREC_MODELS", '["item_knn", "item_knn"]', "names a model twice"),
+        ("BOOKREC_MODELS", "nope", "models"),
+        ("BOOKREC_MODLES", "[]", "did you mean BOOKREC_MODELS?"),
+        ("BOOKREC_DATA_PATH", "x", "needs BOOKREC_SOURCE"),
+        ("BOOKREC_MLFLOW_ARTIFACT_ROOT", "s3://bucket/x", "must be a folder"),
+        ("BOOKREC_HOME", "/proc/nowhere", "cannot make the home"),
         ("BOOKREC_DATABASE_URL", "sqlite:///x.db", "must be PostgreSQL"),
         ("BOOKREC_DATABASE_URL", "postgresql://u:geheim@127.0.0.1:1/x", "Connection refused"),
     ],
@@ -159,3 +166,12 @@ def test_the_doctor_names_what_answers(bookrec: Bookrec):
     assert states["Redis"] == "failed"  # nothing listens where these settings point
     assert states["API"] == "idle"
     assert bookrec("doctor").code == 1
+
+
+def test_an_export_goes_only_where_a_file_can_be(bookrec: Bookrec, library: Path, tmp_path: Path):
+    assert bookrec("run", "--source", "interactions", "--data", library).code == 0
+    for output in (tmp_path, Path("/dev/null"), tmp_path / "nowhere" / "all.parquet"):
+        ended = bookrec("export", "--output", output)
+        assert ended.code == 1
+        assert ended.error.startswith(f"bookrec: cannot write {output}: ")
+    assert Path("/dev/null").is_char_device()

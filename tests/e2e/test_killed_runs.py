@@ -30,9 +30,16 @@ kill_at, data = sys.argv[1:]
 replace = artifacts._replace_folder
 
 def replace_or_die(draft, final):
-    if str(final).endswith(kill_at):
+    before, after = "before:" + str(final), "after:" + str(final)
+    if matches(before):
         os.kill(os.getpid(), signal.SIGKILL)  # all is computed, nothing has its name yet
     replace(draft, final)
+    if matches(after):
+        os.kill(os.getpid(), signal.SIGKILL)  # the folder stands, nothing that follows has happened
+
+def matches(moment):
+    when, address = kill_at.split(":")
+    return moment.startswith(when) and moment.endswith("/" + address)
 
 if kill_at:
     artifacts._replace_folder = replace_or_die
@@ -53,10 +60,12 @@ def test_a_run_killed_again_and_again_completes_in_the_end(run_settings: Setting
     """Nothing half-written ever counts, what stands is reused, and one champion comes out."""
     ctx = RunContext("run-1", RunParams(), run_settings)
     registry = MlflowRegistry.from_settings(run_settings)
-    for address in ("/clean", "/train/content", "/register", "/promote"):
-        killed = run(run_settings, library, address)
+    moments = ("before:clean", "before:train/content", "after:evaluate", "before:promote")
+    for moment in moments:
+        killed = run(run_settings, library, moment)
         assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-        assert not ctx.folder.has(address.removeprefix("/"))
+        when, address = moment.split(":")
+        assert ctx.folder.has(address) == (when == "after")
     finished = run(run_settings, library, "")
     assert finished.returncode == 0, finished.stderr[-2000:]
     reused = json.loads(finished.stdout.splitlines()[-1])

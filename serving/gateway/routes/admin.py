@@ -4,9 +4,13 @@ import asyncio
 
 from fastapi import APIRouter, Depends, HTTPException, status
 
+from serving.bootstrap import Components
 from serving.gateway.deps import Parts, require_admin
 from serving.gateway.errors import described
 from serving.gateway.schemas import WarmReport
+
+LOOK_SECONDS = 5.0
+"""How long a request waits for the champion to be looked up, and loaded if it is new."""
 
 router = APIRouter(
     prefix="/admin",
@@ -23,7 +27,10 @@ async def warm(parts: Parts) -> WarmReport:
 
     Answers at once; a second request while one runs for the same version joins it.
     """
-    await asyncio.to_thread(parts.slot.refresh, retry_refused=True)
+    if not await _is_up_to_date(parts, retry_refused=True):
+        raise HTTPException(
+            503, "the champion is still being looked up: ask again", {"Retry-After": "5"}
+        )
     return WarmReport.model_validate(await parts.warming.warm())
 
 
@@ -31,8 +38,17 @@ async def warm(parts: Parts) -> WarmReport:
 async def warm_state(parts: Parts) -> WarmReport:
     """The last warm-up of the champion, in whichever worker it ran."""
     # Another worker may have been asked to warm a champion that this one has yet to load.
-    await asyncio.to_thread(parts.slot.refresh)
+    await _is_up_to_date(parts)
     state = await parts.warming.state()
     if state is None:
         raise HTTPException(404, "no warm-up of this version was asked for")
     return WarmReport.model_validate(state)
+
+
+async def _is_up_to_date(parts: Components, *, retry_refused: bool = False) -> bool:
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            await asyncio.wrap_future(parts.slot.look(retry_refused=retry_refused))
+    except TimeoutError:
+        return False
+    return True

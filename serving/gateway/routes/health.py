@@ -22,12 +22,16 @@ async def livez() -> dict[str, str]:
     responses={503: {"model": Readiness, "description": "No model in service"}},
 )
 async def readyz(parts: Parts, response: Response) -> Readiness:
-    """A model is needed; Redis is not: without it answers are computed, and slower."""
-    model, redis = _model(parts), await _redis(parts)
+    """
+    A model is needed, Redis and the registry are not.
+
+    Without Redis answers are computed, and slower; without the registry the model stays as it is.
+    """
+    model, redis, registry = _model(parts), await _redis(parts), _registry(parts)
     if not model.ok:
         response.status_code = 503
-    status = "unready" if not model.ok else "ready" if redis.ok else "degraded"
-    return Readiness(status=status, checks={"model": model, "redis": redis})
+    status = "unready" if not model.ok else "ready" if redis.ok and registry.ok else "degraded"
+    return Readiness(status=status, checks={"model": model, "redis": redis, "registry": registry})
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", include_in_schema=False)
@@ -40,6 +44,11 @@ def _model(parts: Components) -> Check:
         return Check(ok=True, detail=f"version {parts.slot.loaded().number}")
     except NoModelError as error:
         return Check(ok=False, detail=str(error))
+
+
+def _registry(parts: Components) -> Check:
+    trouble = parts.slot.trouble
+    return Check(ok=trouble is None, detail=trouble or "answers")
 
 
 async def _redis(parts: Components) -> Check:

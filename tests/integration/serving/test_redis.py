@@ -7,11 +7,12 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from tests.integration.serving.conftest import OwnRedis
-from tests.serving_parts import Shelf, admin, bundle, client, parts, redis_caches
+from tests.serving_parts import Shelf, admin, bundle, client, parts, redis_caches, settings
 
 pytestmark = pytest.mark.integration
 
 READER = "/api/v1/users/3/recommendations"
+KEY = f"bookrec:bookrec-hybrid:v1:top-{settings().cache.list_length}:3"
 WARM = "/api/v1/admin/cache/warm"
 
 
@@ -32,10 +33,9 @@ def test_a_list_is_kept_under_model_and_version_and_expires(
     http: TestClient, shelf: Shelf, own_redis: OwnRedis
 ):
     assert [http.get(READER).json()["source"] for _ in range(2)] == ["model", "cache"]
-    key = "bookrec:bookrec-hybrid:v1:user:3"
     with redis.Redis.from_url(own_redis.url) as raw:
-        assert raw.keys() == [key.encode()]
-        assert 86_000 < raw.ttl(key) <= 86_400
+        assert raw.keys() == [KEY.encode()]
+        assert 86_000 < raw.ttl(KEY) <= 86_400
     shelf.publish(bundle(title="Newer"))
     http.app.state.components.slot.refresh()
     assert [http.get(READER).json()["source"] for _ in range(2)] == ["model", "cache"]
@@ -43,13 +43,13 @@ def test_a_list_is_kept_under_model_and_version_and_expires(
 
 def test_an_entry_that_somebody_spoilt_is_computed_again(http: TestClient, own_redis: OwnRedis):
     with redis.Redis.from_url(own_redis.url) as raw:
-        raw.set("bookrec:bookrec-hybrid:v1:user:3", "\x80nonsense")
+        raw.set(KEY, "\x80nonsense")
     assert [http.get(READER).json()["source"] for _ in range(2)] == ["model", "cache"]
 
 
 def test_a_command_that_redis_refuses_stops_nobody_else(http: TestClient, own_redis: OwnRedis):
     with redis.Redis.from_url(own_redis.url) as raw:
-        raw.hset("bookrec:bookrec-hybrid:v1:user:4", "a", "b")  # SET may replace it, GET fails
+        raw.hset(KEY.replace(":3", ":4"), "a", "b")  # SET may replace it, GET fails
         raw.config_set("maxmemory", "1")
         refused = http.get("/api/v1/users/4/recommendations").json()["source"]
         raw.config_set("maxmemory", "0")
@@ -100,7 +100,7 @@ def test_a_warm_up_fills_every_reader_and_shows_in_another_worker(
         assert (state["outcome"], state["done"]) == ("complete", 500)
         assert other.get("/api/v1/users/500/recommendations").json()["source"] == "cache"
     with redis.Redis.from_url(own_redis.url) as raw:
-        assert len(raw.keys("*:user:*")) == 500
+        assert len(raw.keys("*:top-*")) == 500
         assert raw.keys("*lock*") == []
 
 

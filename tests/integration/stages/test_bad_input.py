@@ -22,7 +22,7 @@ N = 5
 Frame = Callable[[], pd.DataFrame]
 
 
-def run(ctx: RunContext) -> dict:
+def run(ctx: RunContext) -> dict[str, object]:
     return run_pipeline(ctx, lambda *_: None)
 
 

@@ -1,12 +1,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines.champion import load_by_alias
-from pipelines.errors import StageFailedError
+from pipelines.errors import StageFailedError, StorageError
 from pipelines.stages import STAGES
 from pipelines.stages.pipeline import run_pipeline, steps
 from pipelines.stages.run_context import RunContext
@@ -135,6 +136,65 @@ def test_the_same_data_and_seed_give_the_same_model_and_metrics(make_context: Ma
     assert lists(second) == before
     assert [v.version for v in second.registry.versions()] == [2, 1]
     assert first.summary("evaluate")["ndcg_at_10"] == second.summary("evaluate")["ndcg_at_10"]
+
+
+def test_an_older_run_repeated_never_replaces_a_newer_champion(make_context: MakeContext):
+    first, second = make_context("run-1"), make_context("run-2")
+    run(first)
+    run(second)
+    run(first)
+    assert champion(first)[1].version == 2
+    assert first.summary("promote")["accepted"]
+    assert not first.summary("promote")["promoted"]
+
+
+def test_a_challenger_that_proves_nothing_is_refused_and_the_champion_stays(
+    make_context: MakeContext, library: Path
+):
+    run(make_context("run-1"))
+    noise = np.random.default_rng(0)
+    frame = small_ratings()
+    frame["book_id"] = np.concatenate(
+        [noise.choice(np.arange(1, N_BOOKS + 1), 12, replace=False) for _ in range(N_READERS)]
+    )
+    frame["rating"] = noise.integers(1, 6, len(frame))
+    frame.to_csv(library / "ratings.csv", index=False)
+    ctx = make_context("run-2")
+    run(ctx)
+    told = ctx.summary("promote")
+    assert (told["accepted"], told["promoted"]) == (False, False)
+    assert told["reasons"][0].startswith("failed: ndcg_at_10 gain over popularity")
+    assert champion(ctx)[1].version == 1
+    challenger = ctx.registry.by_alias("challenger")
+    assert challenger is not None
+    assert challenger.version == 2
+    with ctx.unit_of_work() as session:
+        releases = ReleaseRepository(session).all(ctx.settings.registered_model)
+    assert [(r.version, r.accepted) for r in releases] == [(2, False), (1, True)]
+
+
+def test_two_processes_cannot_be_at_the_same_run(make_context: MakeContext):
+    ctx = make_context()
+    with ctx.folder.reserved(), pytest.raises(StorageError, match="by another process"):
+        run(make_context())
+
+
+def test_a_setting_that_changes_what_is_made_is_noticed_by_a_rerun(make_context: MakeContext):
+    ctx = make_context()
+    run(ctx)
+    fewer = ctx.settings.model_copy(update={"models": ("popularity", "item_knn")})
+    run(RunContext(ctx.run_id, ctx.params, fewer))
+    assert set(ctx.summary("blend")["weights"]) == {"popularity", "item_knn"}
+
+
+def test_a_schedule_follows_the_champion(make_context: MakeContext):
+    ctx = make_context()
+    given = {"source": None, "data_path": None, "seed": 3}
+    first = RunContext.opened("run-9", given, ctx.settings, orchestrator_run="")
+    assert first.params.source == "sample"
+    run(ctx)
+    later = RunContext.opened("run-9", given, ctx.settings, orchestrator_run="")
+    assert later.params == ctx.params.model_copy(update={"seed": 3})
 
 
 def test_rows_that_cannot_be_used_are_set_aside_with_their_rule(

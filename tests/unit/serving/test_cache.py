@@ -4,27 +4,27 @@ from hypothesis import strategies as st
 
 from pipelines.errors import CacheUnavailableError, ConfigurationError
 from pipelines.models.bundle import Recommendation
-from serving.cache import NullCache, RedisCache, cache_key, decode, encode
+from serving.cache import NullCache, RedisCache, decode, encode, list_key
 
 IDS = st.text(st.characters(codec=None), max_size=20)
 
 
 def test_key_names_model_version_and_reader():
-    assert cache_key("bookrec-hybrid", 3, "user", "17") == "bookrec:bookrec-hybrid:v3:user:17"
+    assert list_key("bookrec-hybrid", 3, 100, "17") == "bookrec:bookrec-hybrid:v3:top-100:17"
 
 
 @given(IDS, IDS)
 def test_different_ids_have_different_keys(one: str, other: str):
     """Keys are injective in the id, whatever Unicode it is made of."""
-    same = cache_key("m", 1, "user", one) == cache_key("m", 1, "user", other)
+    same = list_key("m", 1, 100, one) == list_key("m", 1, 100, other)
     assert same == (one == other)
 
 
 @given(IDS, IDS)
 def test_no_id_reaches_the_key_of_another_part(model: str, user_id: str):
     """An id or a model name has no separator of its own in the key."""
-    assert cache_key(model, 1, "user", user_id).count(":") == 4
-    assert cache_key(model, 1, "user", user_id).isprintable()
+    assert list_key(model, 1, 100, user_id).count(":") == 4
+    assert list_key(model, 1, 100, user_id).isprintable()
 
 
 @pytest.mark.parametrize("book_id", [7, "7", "Ünï 🕮/:%"])

@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from pipelines.errors import ArtifactError, NoModelError
 from pipelines.registry import CHAMPION
-from serving.model_slot import RETRY_SECONDS
+from serving.model_slot import PATIENCE_SECONDS, RETRY_SECONDS
 from tests.fakes import FakeBundle
 from tests.serving_parts import Shelf, bundle
 
@@ -158,19 +158,77 @@ def test_changed_aliases_show_without_loading_again(shelf: Shelf):
 
 
 def test_polling_finds_the_first_champion_and_outlives_a_defect(shelf: Shelf):
-    stopped = threading.Event()
     slot = shelf.slot()
     with capture_logs() as logs:
-        thread = threading.Thread(target=slot.poll, args=(stopped, 0.01), daemon=True)
+        thread = threading.Thread(target=slot.poll, args=(0.01,), daemon=True)
         shelf.registry.set_alias(CHAMPION, 99)  # the fake raises KeyError: no such version
         thread.start()
         _wait_until(lambda: bool(logs))
         shelf.publish(bundle())
         _wait_until(lambda: slot.current is not None)
-        stopped.set()
+        slot.stop()
         thread.join(2)
     assert logs[0]["event"] == "model_poll_failed"
     assert not thread.is_alive()
+
+
+def test_who_asks_for_a_look_finds_the_champion_loaded(shelf: Shelf):
+    slot = shelf.slot()
+    thread = threading.Thread(target=slot.poll, args=(3600,), daemon=True)
+    thread.start()
+    shelf.publish(bundle())
+    slot.look().result(2)
+    assert slot.loaded().number == 1
+    slot.stop()
+    thread.join(2)
+
+
+def test_a_registry_that_hangs_is_named_until_it_answers(shelf: Shelf):
+    clock, answer, asked = Clock(), threading.Event(), threading.Event()
+    shelf.publish(bundle())
+    slot = shelf.slot(clock=clock)
+    slot.refresh()
+    by_alias = shelf.registry.by_alias
+
+    def hang(alias: str):
+        asked.set()
+        answer.wait(5)
+        return by_alias(alias)
+
+    shelf.registry.by_alias = hang
+    thread = threading.Thread(target=slot.refresh, daemon=True)
+    thread.start()
+    assert asked.wait(2)
+    assert slot.trouble is None
+    clock.now = PATIENCE_SECONDS + 1
+    assert slot.trouble == "the registry has not answered for 6 s"
+    answer.set()
+    thread.join(2)
+    assert slot.trouble is None
+
+
+def test_an_outage_is_forgotten_when_the_registry_answers(shelf: Shelf):
+    slot = shelf.slot()
+    shelf.registry.failure = "connection refused"
+    slot.refresh()
+    assert slot.trouble == "connection refused"
+    shelf.registry.failure = None
+    slot.refresh()
+    with pytest.raises(NoModelError, match="run the pipeline first"):
+        slot.loaded()
+
+
+def test_a_refusal_is_found_again_after_an_outage(shelf: Shelf):
+    shelf.publish(bundle())
+    slot = shelf.slot()
+    slot.refresh()
+    shelf.publish(ArtifactError("checksum differs"))
+    slot.refresh()
+    shelf.registry.failure = "connection refused"
+    slot.refresh()
+    shelf.registry.failure = None
+    slot.refresh()
+    assert slot.trouble == "version 2 was refused: checksum differs"
 
 
 def _wait_until(condition) -> None:

@@ -1,8 +1,11 @@
 import pytest
 
 from pipelines.errors import BookNotFoundError, NoModelError
+from pipelines.settings import CacheSettings
 from serving.bootstrap import Components
-from serving.cache import cache_key
+from serving.cache import list_key
+from serving.metrics import ServingMetrics
+from serving.recommendation import Recommendations
 from tests.fakes import FakeBundle, FakeCache
 from tests.serving_parts import Shelf, bundle, parts
 
@@ -82,10 +85,21 @@ async def test_an_unreachable_cache_changes_no_answer(service: Components, cache
 
 
 async def test_an_unreadable_entry_is_replaced(service: Components, cache: FakeCache):
-    key = cache_key(service.model_name, 1, "user", "3")
+    key = list_key(service.model_name, 1, CacheSettings().list_length, "3")
     cache.values[key] = b"nonsense"
     assert (await service.recommendations.recommend("3", 10)).source == "model"
     assert (await service.recommendations.recommend("3", 10)).source == "cache"
+
+
+async def test_a_longer_cached_length_counts_at_once(shelf: Shelf, cache: FakeCache):
+    shelf.publish(bundle())
+    slot, operations = parts(shelf).slot, ServingMetrics(shelf.slot()).cache_operations
+    short, long = (
+        Recommendations(slot, cache, CacheSettings(list_length=length), "model", operations)
+        for length in (5, 50)
+    )
+    assert len((await short.recommend("3", 5)).items) == 5
+    assert len((await long.recommend("3", 20)).items) == 20
 
 
 async def test_entries_of_another_version_are_not_seen(service: Components, shelf: Shelf):

@@ -66,15 +66,6 @@ async def test_every_reader_is_served_from_the_cache_afterwards(service: Compone
         assert answer.items == held.recommend(reader, 10).items
 
 
-async def test_only_the_readers_asked_for_are_warmed(
-    service: Components, held: Held, cache: FakeCache
-):
-    held.let.release(10)
-    await service.warming.warm(["1", "2", "nobody"])
-    assert (await _finished(service)).done == 3
-    assert sum(":user:" in key for key in cache.values) == 2
-
-
 async def test_a_second_request_joins_the_first(service: Components, held: Held):
     await service.warming.warm()
     await _until(service, lambda state: state.done == BATCH_SIZE)

@@ -118,3 +118,10 @@ def test_a_storage_that_cannot_be_written_to_is_an_error_of_one_line(tmp_path):
     run = RunFolder(str(tmp_path / "file"), "run-1", mirror=tmp_path)
     with pytest.raises(StorageError, match="cannot write to"), run.reserved():
         pass
+
+
+def test_a_damaged_manifest_is_an_error_that_says_what_to_do(run):
+    write(run, "clean", "whole")
+    (run.path / "clean" / "manifest.json").write_text('{"run_id": "ru')
+    with pytest.raises(StorageError, match=r"is damaged .* remove its folder"):
+        run.manifest("clean")

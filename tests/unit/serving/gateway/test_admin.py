@@ -1,3 +1,4 @@
+import threading
 import time
 
 import pytest
@@ -68,6 +69,20 @@ def test_without_a_cache_there_is_nothing_to_warm(http: TestClient, cache: FakeC
     cache.failure = "connection refused"
     answer = http.post(WARM, headers=admin())
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:bookrec:problem:no-cache")
+
+
+def test_a_registry_that_hangs_holds_up_no_reader(
+    http: TestClient, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+):
+    answer = threading.Event()
+    monkeypatch.setattr("serving.gateway.routes.admin.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("serving.gateway.edge.ANSWER_SECONDS", 1)
+    shelf.registry.by_alias = lambda _: answer.wait(5) and None
+    statuses = [http.post(WARM, headers=admin()).status_code for _ in range(40)]
+    assert statuses == [503] * 40
+    assert http.get("/api/v1/users/nobody/recommendations").status_code == 200
+    assert http.get(WARM, headers=admin()).status_code == 404
+    answer.set()
 
 
 def test_before_the_first_there_is_nothing_to_tell(http: TestClient):

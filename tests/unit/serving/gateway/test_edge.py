@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
@@ -55,6 +57,31 @@ def test_a_defect_is_a_problem_without_a_trace(http: TestClient, components: Com
     assert "secret" not in answer.text
     assert "ZeroDivision" not in answer.text
     assert [log["event"] for log in logs] == ["request_failed", "request_answered"]
+
+
+def test_what_takes_too_long_is_a_problem(
+    http: TestClient, components: Components, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("serving.gateway.edge.ANSWER_SECONDS", 0.05)
+    release = threading.Event()
+    components.slot.current.bundle.recommend = lambda *_: release.wait(5)
+    with capture_logs() as logs:
+        answer = http.get(READER)
+    release.set()
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert [log["event"] for log in logs] == ["request_timed_out", "request_answered"]
+
+
+def test_more_at_once_than_can_be_answered_is_a_problem_and_probes_pass(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("serving.gateway.edge.MAX_IN_FLIGHT", 0)
+    assert http.get(READER).status_code == 503
+    assert http.get("/livez").status_code == 200
+    monkeypatch.undo()
+    assert http.get(READER).status_code == 200
 
 
 @pytest.mark.parametrize(

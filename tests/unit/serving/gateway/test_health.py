@@ -2,7 +2,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from serving.bootstrap import Components
 from tests.fakes import FakeCache
+from tests.serving_parts import Shelf
 
 
 def test_with_model_and_redis_it_is_ready(http: TestClient):
@@ -13,6 +15,7 @@ def test_with_model_and_redis_it_is_ready(http: TestClient):
         "checks": {
             "model": {"ok": True, "detail": "version 1"},
             "redis": {"ok": True, "detail": "answers"},
+            "registry": {"ok": True, "detail": "answers"},
         },
     }
 
@@ -22,6 +25,20 @@ def test_without_redis_it_is_degraded_and_still_ready(http: TestClient, cache: F
     answer = http.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert answer.json()["checks"]["redis"] == {"ok": False, "detail": "connection refused"}
+
+
+def test_without_the_registry_the_model_stays_and_the_registry_is_named(
+    http: TestClient, components: Components, shelf: Shelf
+):
+    shelf.registry.failure = "MLflow: connection refused"
+    components.slot.refresh()
+    answer = http.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["checks"]["registry"] == {
+        "ok": False,
+        "detail": "MLflow: connection refused",
+    }
+    assert http.get("/api/v1/users/3/recommendations").status_code == 200
 
 
 def test_without_a_model_it_is_alive_but_not_ready(empty: TestClient):

@@ -1,6 +1,7 @@
 from starlette.testclient import TestClient
 
 from pipelines.errors import ArtifactError, RegistryError
+from pipelines.registry import CONTENT
 from serving.bootstrap import Components
 from tests.serving_parts import Shelf
 
@@ -15,7 +16,7 @@ def test_the_model_in_service_is_described(http: TestClient):
         "version": 1,
         "run_id": "hybrid-1",
         "aliases": ["champion"],
-        "tags": {"ndcg_at_10": "0.18"},
+        "tags": {"ndcg_at_10": "0.18", CONTENT: "1"},
         "readers": 20,
         "books": 300,
         "last_refusal": None,

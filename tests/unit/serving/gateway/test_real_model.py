@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from pipelines.registry import CHAMPION
+from pipelines.registry import CHAMPION, CONTENT
 from serving.bootstrap import assemble
 from serving.model_slot import ModelSlot
 from tests import factories
@@ -18,7 +18,7 @@ from tests.serving_parts import client, settings
 def real(tmp_path: Path) -> Iterator[TestClient]:
     factories.bundle().save(tmp_path / "bundle")
     registry = FakeRegistry()
-    registry.register("hybrid", "first", tmp_path / "bundle", {})
+    registry.put("first", tmp_path / "bundle", {CONTENT: "first"})
     registry.set_alias(CHAMPION, 1)
     slot = ModelSlot(registry, tmp_path)
     slot.refresh()

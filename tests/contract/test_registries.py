@@ -1,0 +1,52 @@
+import secrets
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import RegistryError
+from pipelines.registry import MlflowRegistry, Registry
+from tests.contract.registry import RegistryContract, bundle
+from tests.fakes import FakeRegistry
+
+
+class TestFakeRegistry(RegistryContract):
+    @pytest.fixture
+    def registry(self) -> Registry:
+        return FakeRegistry()
+
+
+@pytest.mark.integration
+class TestMlflowRegistry(RegistryContract):
+    @pytest.fixture
+    def registry(self, mlflow_url: str, tmp_path: Path) -> MlflowRegistry:
+        name = secrets.token_hex(4)
+        registry = MlflowRegistry(
+            mlflow_url, tmp_path / "mlruns", experiment=f"e-{name}", model=f"m-{name}"
+        )
+        registry.prepare()
+        return registry
+
+    def test_a_run_recorded_again_with_other_parameters_is_replaced(self, registry):
+        """MLflow never changes a parameter, and a repeated stage must not fail for it."""
+        one = registry.record_run("knn", "r", params={"k": 1}, metrics={"ndcg": 0.1}, tags={})
+        same = registry.record_run("knn", "r", params={"k": 1}, metrics={"ndcg": 0.2}, tags={})
+        other = registry.record_run("knn", "r", params={"k": 2}, metrics={"ndcg": 0.3}, tags={})
+        assert one == same != other
+        assert registry.metrics(other) == {"ndcg": 0.3}
+
+    def test_a_bundle_deleted_from_the_artifact_root_is_an_error(self, registry, tmp_path):
+        """It names the folder where something was expected."""
+        self.put(registry, tmp_path)
+        (manifest,) = (tmp_path / "mlruns").rglob("bundle/manifest.json")
+        manifest.unlink()
+        with pytest.raises(RegistryError, match="no model bundle in"):
+            registry.fetch(1, tmp_path / "cache")
+
+
+def test_a_registry_out_of_reach_is_an_error_without_the_password(tmp_path):
+    registry = MlflowRegistry(
+        "postgresql+psycopg2://u:geheim@127.0.0.1:1/x", tmp_path, experiment="e", model="m"
+    )
+    with pytest.raises(RegistryError, match="Connection refused") as error:
+        registry.register("hybrid", "run-1", bundle(tmp_path, "a"), {})
+    assert "geheim" not in str(error.value)
