@@ -8,6 +8,7 @@ same pipeline run replaces or reuses, so a repeated stage changes nothing.
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -339,7 +340,7 @@ def _version(found: "MlflowVersion", aliases: tuple[str, ...] | None = None) -> 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """MLflow's errors as ours, first line only: the rest may hold an address with a password."""
+    """MLflow's errors as ours: their first line, without the password of an address in it."""
     import sqlalchemy.exc
     from mlflow.exceptions import MlflowException
 
@@ -347,7 +348,8 @@ def _translated() -> Iterator[None]:
         yield
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         first_line = next(iter(str(error).splitlines()), "")
-        raise RegistryError(f"MLflow: {first_line[:300]}") from error
+        masked = re.sub(r"//[^/\s]*@", "//***@", first_line)
+        raise RegistryError(f"MLflow: {masked[:300]}") from error
 
 
 def _quieten() -> None:

@@ -37,7 +37,7 @@ REPORT_SECONDS = 60.0
 _LISTS = TypeAdapter(tuple[Recommendation, ...])
 
 
-def cache_key(model: str, version: int, kind: str, name: str = "") -> str:
+def cache_key(model: str, version: str, kind: str, name: str = "") -> str:
     """
     The key of everything kept for one model version; no other function makes keys.
 
@@ -45,7 +45,7 @@ def cache_key(model: str, version: int, kind: str, name: str = "") -> str:
 
     Args:
         model: The registered model's name.
-        version: Its version, so that a promotion leaves old entries behind.
+        version: `LoadedModel.label`, so that a promotion leaves old entries behind.
         kind: What is kept: `top-<length>` (readers' lists), `warm-up` or `warm-up-lock`.
         name: Which of its kind, such as a reader's id.
     """
@@ -54,7 +54,7 @@ def cache_key(model: str, version: int, kind: str, name: str = "") -> str:
     return f"bookrec:{model}:v{version}:{kind}:{name}"
 
 
-def list_key(model: str, version: int, length: int, user_id: str) -> str:
+def list_key(model: str, version: str, length: int, user_id: str) -> str:
     """The key of a reader's list; under its length, so that a changed setting counts at once."""
     return cache_key(model, version, f"top-{length}", user_id)
 

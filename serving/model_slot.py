@@ -12,7 +12,7 @@ import structlog
 
 from pipelines.errors import ArtifactError, NoModelError, RegistryError
 from pipelines.models.bundle import ModelBundle
-from pipelines.registry import CHAMPION, ModelVersion, Registry
+from pipelines.registry import CHAMPION, CONTENT, ModelVersion, Registry
 
 log = structlog.get_logger()
 
@@ -33,8 +33,17 @@ class LoadedModel:
 
     @property
     def number(self) -> int:
-        """The version's number, as it stands in answers and cache keys."""
+        """The version's number, as it stands in answers."""
         return self.version.version
+
+    @property
+    def label(self) -> str:
+        """
+        The version as it stands in cache keys: its number and a part of its content's hash.
+
+        Numbers alone would meet where registries share a Redis, or one was begun anew.
+        """
+        return f"{self.number}-{self.version.tags[CONTENT][:12]}"
 
 
 @dataclass(frozen=True)
@@ -170,9 +179,12 @@ class ModelSlot:
 
     def _is_in_service(self, champion: ModelVersion) -> bool:
         model = self.current
-        if model is None or model.number != champion.version:
+        if model is None:
             return False
-        if model.version != champion:  # its tags or aliases changed
+        served = model.version
+        if (served.version, served.run_id) != (champion.version, champion.run_id):
+            return False
+        if served != champion:  # its tags or aliases changed
             self.current = replace(model, version=champion)
         return True
 

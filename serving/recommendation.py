@@ -106,7 +106,7 @@ class Recommendations:
     async def _cached_or_computed(self, model: LoadedModel, user_id: str) -> Answer:
         """A list of the cached length, so that what is cached and what is computed are equal."""
         length = self._settings.list_length
-        key = list_key(self._model_name, model.number, length, user_id)
+        key = list_key(self._model_name, model.label, length, user_id)
         items = await self._lookup(key)
         if items is not None:
             return Answer(items, CACHE)

@@ -15,7 +15,6 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from pipelines.errors import CacheUnavailableError
-from pipelines.models.bundle import ModelBundle
 from pipelines.settings import CacheSettings
 from serving.cache import RecommendationCache, cache_key, encode, list_key
 from serving.model_slot import LoadedModel, ModelSlot
@@ -116,7 +115,7 @@ class CacheWarming:
         state = replace(state, outcome="failed")  # unless it comes to another end
         try:
             for start in range(0, len(ids), BATCH_SIZE):
-                if self._slot.current is None or self._slot.current.number != model.number:
+                if self._slot.current is None or self._slot.current.label != model.label:
                     state = replace(state, outcome="superseded")
                     return
                 batch = ids[start : start + BATCH_SIZE]
@@ -132,15 +131,15 @@ class CacheWarming:
             await self._finish(model, replace(state, seconds=_seconds_since(started)))
 
     async def _warm_batch(self, model: LoadedModel, ids: list[str]) -> None:
-        values = await asyncio.to_thread(self._compute, model.bundle, model.number, ids)
+        values = await asyncio.to_thread(self._compute, model, ids)
         if values:
             await self._cache.put(values, self._settings.ttl_seconds)
 
-    def _compute(self, bundle: ModelBundle, version: int, ids: list[str]) -> dict[str, bytes]:
+    def _compute(self, model: LoadedModel, ids: list[str]) -> dict[str, bytes]:
         length = self._settings.list_length
-        answers = ((i, bundle.recommend(i, length)) for i in ids)
+        answers = ((i, model.bundle.recommend(i, length)) for i in ids)
         return {
-            list_key(self._model_name, version, length, user_id): encode(answer.items)
+            list_key(self._model_name, model.label, length, user_id): encode(answer.items)
             for user_id, answer in answers
             if answer.source != FALLBACK
         }
@@ -165,7 +164,7 @@ class CacheWarming:
             log.error("warm_up_failed", exc_info=task.exception())
 
     def _key(self, model: LoadedModel, kind: str) -> str:
-        return cache_key(self._model_name, model.number, kind)
+        return cache_key(self._model_name, model.label, kind)
 
 
 def _seconds_since(started: float) -> float:

@@ -68,6 +68,12 @@ def warm(api: ApiSettings, version: int | None, *, timeout_seconds: float = 600)
                 raise ServiceUnavailableError(f"the cache is still cold after {timeout_seconds} s")
             time.sleep(0.2)
             state = _state(client.get)
+    if state["outcome"] == "superseded":
+        log.info("cache_not_warmed", reason="a newer champion came", version=state["version"])
+        return {
+            "warmed": state["done"],
+            "skipped": "a newer champion came, which is warmed instead",
+        }
     _check_end(state, version)
     return {
         "version": state["version"],

@@ -43,10 +43,11 @@ class TestMlflowRegistry(RegistryContract):
             registry.fetch(1, tmp_path / "cache")
 
 
-def test_a_registry_out_of_reach_is_an_error_without_the_password(tmp_path):
-    registry = MlflowRegistry(
-        "postgresql+psycopg2://u:geheim@127.0.0.1:1/x", tmp_path, experiment="e", model="m"
-    )
-    with pytest.raises(RegistryError, match="Connection refused") as error:
+@pytest.mark.parametrize(
+    "uri", ["postgresql+psycopg2://u:geheim@127.0.0.1:1/x", "http://u:geheim@127.0.0.1:1"]
+)
+def test_a_registry_out_of_reach_is_an_error_without_the_password(tmp_path, uri):
+    registry = MlflowRegistry(uri, tmp_path, experiment="e", model="m")
+    with pytest.raises(RegistryError, match="MLflow: ") as error:
         registry.register("hybrid", "run-1", bundle(tmp_path, "a"), {})
     assert "geheim" not in str(error.value)

@@ -10,21 +10,23 @@ IDS = st.text(st.characters(codec=None), max_size=20)
 
 
 def test_key_names_model_version_and_reader():
-    assert list_key("bookrec-hybrid", 3, 100, "17") == "bookrec:bookrec-hybrid:v3:top-100:17"
+    assert (
+        list_key("bookrec-hybrid", "3-ab", 100, "17") == "bookrec:bookrec-hybrid:v3-ab:top-100:17"
+    )
 
 
 @given(IDS, IDS)
 def test_different_ids_have_different_keys(one: str, other: str):
     """Keys are injective in the id, whatever Unicode it is made of."""
-    same = list_key("m", 1, 100, one) == list_key("m", 1, 100, other)
+    same = list_key("m", "1-a", 100, one) == list_key("m", "1-a", 100, other)
     assert same == (one == other)
 
 
 @given(IDS, IDS)
 def test_no_id_reaches_the_key_of_another_part(model: str, user_id: str):
     """An id or a model name has no separator of its own in the key."""
-    assert list_key(model, 1, 100, user_id).count(":") == 4
-    assert list_key(model, 1, 100, user_id).isprintable()
+    assert list_key(model, "1-a", 100, user_id).count(":") == 4
+    assert list_key(model, "1-a", 100, user_id).isprintable()
 
 
 @pytest.mark.parametrize("book_id", [7, "7", "Ünï 🕮/:%"])

@@ -85,7 +85,7 @@ async def test_an_unreachable_cache_changes_no_answer(service: Components, cache
 
 
 async def test_an_unreadable_entry_is_replaced(service: Components, cache: FakeCache):
-    key = list_key(service.model_name, 1, CacheSettings().list_length, "3")
+    key = list_key(service.model_name, "1-1", CacheSettings().list_length, "3")
     cache.values[key] = b"nonsense"
     assert (await service.recommendations.recommend("3", 10)).source == "model"
     assert (await service.recommendations.recommend("3", 10)).source == "cache"

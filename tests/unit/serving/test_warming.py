@@ -102,7 +102,7 @@ async def test_a_promotion_midway_stops_it(service: Components, shelf: Shelf, he
     held.let.release(READERS)
     await service.warming.warm()
     assert (await _finished(service)).version == 2
-    key = cache_key(service.model_name, 1, "warm-up")
+    key = cache_key(service.model_name, "1-1", "warm-up")
     async with asyncio.timeout(5):
         while b"superseded" not in cache.values[key]:
             await asyncio.sleep(0.005)
