@@ -84,7 +84,8 @@ def _arguments() -> dict[str, Any]:
 def _run(settings: Settings, params: dict[str, Any]) -> None:
     began = time.perf_counter()
     # A port of its own: another stack may be listening on the configured one.
-    api = settings.api.model_copy(update={"port": free_port()})
+    here = {"host": "127.0.0.1", "port": free_port(), "base_url": None}
+    api = settings.api.model_copy(update=here)
     own = settings.model_copy(update={"api": api})
     # Before the service looks into it: MLflow's first set-up must not be raced.
     MlflowRegistry.from_settings(own).prepare()
