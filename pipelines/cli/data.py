@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import Progress, TaskID
 
-from pipelines.cli.output import AsJson, console, print_json
+from pipelines.cli.output import AsJson, console, print_json, progress_console
 
 app = typer.Typer(help="Fetch public data sets.", no_args_is_help=True)
 
@@ -23,7 +24,15 @@ def download(
     if dataset != "goodbooks-10k":
         raise ConfigurationError(f"there is no data set {dataset!r} to fetch: try goodbooks-10k")
     folder = target or Path(dataset)
-    download_goodbooks(folder)
+    with Progress(console=progress_console) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=total)
+            progress.update(tasks[name], completed=done)
+
+        download_goodbooks(folder, on_progress=show)
     if as_json:
         print_json({"dataset": dataset, "folder": str(folder)})
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import structlog
 
 from pipelines.cli import main
 from pipelines.settings import Settings, get_settings
@@ -47,6 +48,7 @@ def bookrec(run_settings: Settings, monkeypatch, capsys) -> Bookrec:
 
     yield run
     get_settings.cache_clear()
+    structlog.reset_defaults()  # the command has pointed logs at what was stderr then
 
 
 def test_from_ratings_to_answers(bookrec: Bookrec, library: Path, tmp_path: Path):
