@@ -2,17 +2,19 @@
 
 import os
 import shlex
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from honcho import manager as honcho_manager
 from honcho.manager import Manager
 from honcho.printer import Printer
 from rich.console import Console
 
-from pipelines.errors import StorageError
+from pipelines.errors import ConfigurationError, StorageError
 from pipelines.processes import is_ready
 from pipelines.registry import MlflowRegistry
 from pipelines.settings import Settings
@@ -50,6 +52,7 @@ def supervise(settings: Settings, console: Console) -> int:
             *mlflow_programs(prepared),
             *airflow_programs(prepared),
         ]
+        _refuse_taken_ports(programs)
         log_file = settings.home / "logs" / "stack.log"
         log_file.parent.mkdir(parents=True, exist_ok=True)
         with log_file.open("a") as log:
@@ -64,6 +67,19 @@ def supervise(settings: Settings, console: Console) -> int:
     if not interrupted:
         console.print(f"[red]A program ended by itself, so all were stopped: see {log_file}[/]")
     return 0 if interrupted else (supervisor.returncode or 1)
+
+
+def _refuse_taken_ports(programs: list[Program]) -> None:
+    for address in (urlsplit(p.address) for p in programs if p.address):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address.hostname, address.port))
+            except OSError as error:
+                raise ConfigurationError(
+                    f"port {address.port} is taken: is the stack running already? Other ports "
+                    "are set by BOOKREC_API__PORT and BOOKREC_STACK__MLFLOW_PORT or AIRFLOW_PORT"
+                ) from error
 
 
 def _prepare_airflow(settings: Settings) -> None:

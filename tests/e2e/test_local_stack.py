@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -74,6 +75,19 @@ def test_the_stack_answers_everywhere_and_stops_without_a_trace(
             stack.send_signal(signal.SIGINT)
             code = stack.wait(90)
     assert code == 0, (tmp_path / "out").read_text()
+    assert of_home(own_home["BOOKREC_HOME"]) == []
+
+
+def test_a_port_that_is_taken_is_named(own_home: dict[str, str]):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [str(Path(sys.executable).parent / "bookrec"), "up"]
+        env = own_home | {"BOOKREC_API__PORT": str(port)}
+        ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines()[-1].startswith(f"bookrec: port {port} is taken")
     assert of_home(own_home["BOOKREC_HOME"]) == []
 
 
