@@ -59,10 +59,11 @@ class TaskLines:
 def main() -> int:
     """Run the DAG once; 0 if it succeeded, 1 with one line on stderr if not."""
     stop_on_sigterm()
+    began = time.perf_counter()
     try:
         arguments = _arguments()
         with running_services(get_settings()) as settings:
-            _run(settings, arguments)
+            _run(settings, arguments, began)
     except (BookrecError, httpx.HTTPError) as error:
         print(f"bookrec: {error}", file=sys.stderr)  # noqa: T201 - the program's own last word
         return 1
@@ -81,8 +82,7 @@ def _arguments() -> dict[str, Any]:
     return vars(arguments)
 
 
-def _run(settings: Settings, params: dict[str, Any]) -> None:
-    began = time.perf_counter()
+def _run(settings: Settings, params: dict[str, Any], began: float) -> None:
     # A port of its own: another stack may be listening on the configured one.
     here = {"host": "127.0.0.1", "port": free_port(), "base_url": None}
     api = settings.api.model_copy(update=here)
