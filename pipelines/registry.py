@@ -133,11 +133,15 @@ class MlflowRegistry:
         To be called from one process before any other: MLflow's first set-up is not safe to race.
         """
         with _translated():
-            known = self._client.get_experiment_by_name(self._experiment)
-            experiment_id = known.experiment_id if known else self._create_experiment()
-            if not self._client.search_registered_models(f"name = '{self._model}'"):
-                self._client.create_registered_model(self._model)
-            return str(experiment_id)
+            return self._experiment_id
+
+    @cached_property
+    def _experiment_id(self) -> str:
+        known = self._client.get_experiment_by_name(self._experiment)
+        experiment_id = known.experiment_id if known else self._create_experiment()
+        if not self._client.search_registered_models(f"name = '{self._model}'"):
+            self._client.create_registered_model(self._model)
+        return str(experiment_id)
 
     def _create_experiment(self) -> str:
         if self._uri.startswith("http"):
@@ -173,14 +177,14 @@ class MlflowRegistry:
 
     def _create_run(self, name: str, pipeline_run: str) -> "Run":
         return self._client.create_run(
-            self.prepare(),
+            self._experiment_id,
             run_name=f"{name} {datetime.now(UTC):%Y-%m-%d %H:%M}",
             tags={PIPELINE_RUN: pipeline_run, "model": name},
         )
 
     def _find_run(self, name: str, pipeline_run: str) -> "Run | None":
         found = self._client.search_runs(
-            [self.prepare()],
+            [self._experiment_id],
             f"tags.{PIPELINE_RUN} = '{pipeline_run}' and tags.model = '{name}'",
             max_results=1,
         )

@@ -52,9 +52,6 @@ def api_program(settings: Settings, *, port: int | None = None) -> Program:
             **environment(settings),
             "BENTOML_HOME": str(settings.home / "bentoml"),
             "BENTOML_DO_NOT_TRACK": "True",
-            # A request is too little work for a BLAS of many threads, and workers share the cores.
-            "OPENBLAS_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
         },
         address=f"{url}/docs",
         health=f"{url}/livez",

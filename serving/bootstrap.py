@@ -63,15 +63,11 @@ def compose(settings: Settings) -> Components:
     Raises:
         ConfigurationError: an address is missing or malformed.
     """
-    registry = MlflowRegistry(
-        tracking_uri(settings),
-        settings.artifact_root,
-        experiment=settings.experiment,
-        model=settings.registered_model,
-    )
+    uri = SecretStr(tracking_uri(settings))
+    named = settings.model_copy(update={"mlflow_tracking_uri": uri})
     return assemble(
         settings,
-        ModelSlot(registry, settings.home / "models"),
+        ModelSlot(MlflowRegistry.from_settings(named), settings.home / "models"),
         _cache(settings, settings.cache.timeout_seconds),
         _cache(settings, BULK_TIMEOUT_SECONDS),
     )

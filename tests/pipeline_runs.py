@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from sqlalchemy import make_url
 
 from pipelines.settings import Settings
 from pipelines.stages.run_context import RunContext, RunParams
 from pipelines.storage.services import prepared
-from tests.servers import _execute
+from tests.servers import temporary_database
 
 N_READERS, N_BOOKS = 80, 40
 MakeContext = Callable[..., RunContext]
@@ -64,10 +63,8 @@ def library(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def mlflow_url(_postgres_server: str) -> Iterator[str]:
     """MLflow's database: made once, since setting it up takes seconds."""
-    name = f"mlflow_{secrets.token_hex(6)}"
-    _execute(_postgres_server, "create database {}", name)
-    yield make_url(_postgres_server).set(database=name).render_as_string(hide_password=False)
-    _execute(_postgres_server, "drop database {} with (force)", name)
+    with temporary_database(_postgres_server, "mlflow") as url:
+        yield url
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -66,10 +66,8 @@ def _redis_server(_servers_home: Path) -> Iterator[str]:
 @pytest.fixture
 def postgres_url(_postgres_server: str) -> Iterator[str]:
     """The address of an empty database of this test alone."""
-    name = f"test_{secrets.token_hex(6)}"
-    _execute(_postgres_server, "create database {}", name)
-    yield make_url(_postgres_server).set(database=name).render_as_string(hide_password=False)
-    _execute(_postgres_server, "drop database {} with (force)", name)
+    with temporary_database(_postgres_server, "test") as url:
+        yield url
 
 
 @pytest.fixture
@@ -78,6 +76,15 @@ def redis_url(_redis_server: str) -> str:
     with redis.Redis.from_url(_redis_server) as client:
         client.flushdb()
     return _redis_server
+
+
+@contextmanager
+def temporary_database(server: str, prefix: str) -> Iterator[str]:
+    """The address of an empty database that goes when the block ends."""
+    name = f"{prefix}_{secrets.token_hex(6)}"
+    _execute(server, "create database {}", name)
+    yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    _execute(server, "drop database {} with (force)", name)
 
 
 def _execute(url: str, statement: str, name: str) -> None:
