@@ -9,6 +9,8 @@ BookrecError
 ├── ModelError
 │   ├── NotFittedError          asked for recommendations before `fit`
 │   ├── NoModelError            asked the service before it has a model
+│   ├── EmbeddingError          a provider of embeddings failed, or answered nonsense
+│   ├── NoProviderError         a provider of embeddings is not set up on this machine
 │   └── ArtifactError           a model folder is missing, of another format, or fails its checksum
 ├── RegistryError               the model registry is unreachable or lacks what was asked for
 ├── StorageError                a run folder, the database or an embedded server is unusable
@@ -64,6 +66,14 @@ class NotFittedError(ModelError):
 
 class NoModelError(ModelError):
     """Asked the service before it has a model."""
+
+
+class EmbeddingError(ModelError):
+    """A provider of embeddings failed, or answered nonsense."""
+
+
+class NoProviderError(ModelError):
+    """A provider of embeddings is not set up on this machine: nothing is wrong, it is skipped."""
 
 
 class ArtifactError(ModelError):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from pipelines.models.base import RankedBooks
 
@@ -125,6 +126,44 @@ def novelty(counts: Counts, popularity: Counts) -> float:
     """
     bits = -np.log2(np.maximum(popularity, 1) / max(popularity.sum(), 1))
     return float(counts @ bits / max(counts.sum(), 1))
+
+
+def unit_rows(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Rows of length 1; an empty row stays empty."""
+    lengths = np.sqrt(matrix.multiply(matrix).sum(axis=1))
+    scale = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return sparse.csr_array(sparse.diags_array(scale) @ matrix)
+
+
+def diversity(books: BookNums, documents: sparse.csr_array) -> float | None:
+    """
+    Mean over lists of the mean of 1 - cosine over all pairs of different books in a list.
+
+    Args:
+        books: Shape (Q, k), `NO_BOOK` where a list has ended.
+        documents: Rows of length 1, shape (n_books, n_words), none negative; an empty row is a
+            book of which nothing is known, and counts as not being in the list.
+
+    Returns:
+        In 0..1; None where no list has two books of which something is known.
+
+    Notes:
+        The squared length of the sum of m unit vectors is m plus the cosines of all ordered pairs,
+        so no pair is ever looked at.
+    """
+    known = np.diff(documents.indptr) > 0
+    rows, ranks = np.nonzero((books != NO_BOOK) & known[books])
+    chosen = books[rows, ranks]
+    shape = (len(books), documents.shape[0])
+    lists = sparse.csr_array((np.ones(len(rows)), (rows, chosen)), shape=shape)
+    sizes = np.bincount(rows, minlength=len(books))
+    sums = lists @ documents
+    several = sizes >= 2
+    if not several.any():
+        return None
+    m = sizes[several]
+    cosines = (sums.multiply(sums).sum(axis=1)[several] - m) / (m * (m - 1))
+    return float(np.clip(1 - cosines, 0, 1).mean())
 
 
 def _best_possible(hits: Hits, n_relevant: Counts) -> npt.NDArray[np.int64]:

@@ -6,30 +6,29 @@ doi 10.1145/3535335].
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import sparse
 
 from pipelines.data.interactions import History, Interactions
 from pipelines.errors import DataError, ModelError
-from pipelines.evaluation import metrics
+from pipelines.evaluation import metrics, slices
 from pipelines.evaluation.bootstrap import interval
-from pipelines.models.base import RankedBooks, Recommender
+from pipelines.evaluation.slices import Mask, Slice
+from pipelines.models.base import BookNums, RankedBooks, Recommender
+from pipelines.models.documents import FieldWeights, document_matrix
 
 LIST_LENGTH = 20
 """The longest cut-off; shorter ones look at the same lists."""
 BATCH_READERS = 256
-HISTORY_LENGTHS = {
-    "history_0": (0, 0),
-    "history_1_4": (1, 4),
-    "history_5_19": (5, 19),
-    "history_20_99": (20, 99),
-    "history_100_up": (100, np.inf),
-}
-"""Slices by number of met books, bounds included; named as MLflow accepts."""
+PROBED_READERS = 16
+"""How many are looked at for scores that are no numbers, which `rank` would quietly leave out."""
+SUBJECT_WORDS = 1_000_000
+"""All of them: a rare author says as much of a book as a prolific one."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,24 @@ class Holdout:
 
 
 @dataclass(frozen=True)
+class BookFacts:
+    """What the catalogue tells of the books, parallel to the vocabulary."""
+
+    kinds: Mapping[str, Mask] = field(default_factory=dict)
+    """Slices of books, by name."""
+    subjects: sparse.csr_array | None = None
+    """Genres and authors as rows of length 1, shape (n_books, n_words); for diversity."""
+
+    @classmethod
+    def of(cls, catalogue: pd.DataFrame, popularity: npt.NDArray[np.integer]) -> "BookFacts":
+        """From a catalogue in vocabulary order and the training interactions of each book."""
+        return cls(slices.book_slices(catalogue, popularity), _subjects(catalogue))
+
+
+NO_FACTS = BookFacts()
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What was measured."""
 
@@ -53,9 +70,11 @@ class Evaluation:
     intervals: dict[str, tuple[float, float]]
     """95 % bounds of each metric that is a mean over readers."""
     per_reader: pd.DataFrame
-    """Columns user_num, ndcg_at_10, recall_at_20, n_history, n_relevant."""
-    slices: dict[str, dict[str, float]]
-    """n_readers and ndcg_at_10 by length of history; a slice without readers is left out."""
+    """Columns user_num, ndcg_at_10, recall_at_20, n_history, n_liked, n_relevant."""
+    books: BookNums
+    """The lists, parallel to `per_reader`: shape (Q, 20), -1 where a list has ended."""
+    slices: dict[str, Slice]
+    """By kind of reader and of book; a slice without readers is left out."""
 
 
 def holdout(
@@ -97,6 +116,7 @@ def evaluate(
     *,
     n_books: int,
     popularity: npt.NDArray[np.integer],
+    facts: BookFacts = NO_FACTS,
     rng: np.random.Generator,
 ) -> Evaluation:
     """
@@ -107,11 +127,13 @@ def evaluate(
         holdout: Readers, what the model is told of them, and what it has to find.
         n_books: Size of the catalogue.
         popularity: Training interactions of each book, shape (n_books,); for novelty.
+        facts: Without them there are no slices of books and no diversity.
         rng: For the bootstrap of the intervals.
 
     Raises:
         DataError: there is no reader to judge by.
-        ModelError: the model recommended a book already met, a book twice, or an unknown one.
+        ModelError: the model recommended a book already met, a book twice, or an unknown one, or
+            its scores are not finite or ascend.
     """
     if not len(holdout):
         raise DataError(
@@ -120,20 +142,25 @@ def evaluate(
         )
     if popularity.shape != (n_books,):
         raise ValueError(f"popularity must have shape ({n_books},), not {popularity.shape}")
+    if isinstance(model, Recommender):  # lists from elsewhere come without the scores behind them
+        _probe(model, holdout.histories)
     ranked, seconds = _ask(model, holdout.histories, n_books)
-    n_relevant = np.array([len(books) for books in holdout.relevant])
-    readers = _accuracy(metrics.hit_matrix(ranked, holdout.relevant, LIST_LENGTH), n_relevant)
-    per_reader = _per_reader(holdout, n_relevant, readers)
+    books = metrics.book_matrix(ranked, LIST_LENGTH)
+    hits = metrics.hit_matrix(ranked, holdout.relevant, LIST_LENGTH)
+    n_relevant = np.array([len(relevant) for relevant in holdout.relevant])
+    readers = _accuracy(hits, n_relevant)
+    known_of = slices.reader_slices(holdout.histories)
     return Evaluation(
         metrics={name: float(values.mean()) for name, values in readers.items()}
-        | _beyond_accuracy(ranked, popularity)
+        | _beyond_accuracy(books[:, :10], popularity, facts)
         | {
             "n_readers": float(len(holdout)),
             "seconds_per_1000_readers": 1000 * seconds / len(holdout),
         },
         intervals={name: interval(values, rng=rng) for name, values in readers.items()},
-        per_reader=per_reader,
-        slices=_slices(per_reader),
+        per_reader=_per_reader(holdout, n_relevant, readers),
+        books=books,
+        slices=slices.measure(hits, books, holdout.relevant, known_of, facts.kinds, rng=rng),
     )
 
 
@@ -142,6 +169,21 @@ def _pairs(interactions: Interactions) -> npt.NDArray[np.int64]:
     matrix = interactions.matrix
     readers = np.repeat(np.arange(interactions.n_readers, dtype=np.int64), np.diff(matrix.indptr))
     return readers * interactions.n_books + matrix.indices
+
+
+def _subjects(catalogue: pd.DataFrame) -> sparse.csr_array:
+    # Blanked, because a field of no weight is read all the same, and descriptions are long.
+    told = catalogue.assign(title=None, series=None, description=None)
+    weights = FieldWeights(title=0, series=0, description=0, genres=1, authors=1)
+    return metrics.unit_rows(document_matrix(told, weights, SUBJECT_WORDS))
+
+
+def _probe(model: Recommender, histories: Sequence[History]) -> None:
+    """Refuse scores of NaN or +inf; -inf says that the model has nothing to say of a book."""
+    for at in np.unique(np.linspace(0, len(histories) - 1, PROBED_READERS).astype(np.int64)):
+        scores = model.score(histories[at])
+        if np.isnan(scores).any() or np.isposinf(scores).any():
+            raise ModelError(f"{model.name} gives scores that are NaN or infinite")
 
 
 def _ask(
@@ -176,12 +218,25 @@ def _check_lists(
         raise ModelError(f"{model} recommended a book twice in one list")
     if metrics.hit_matrix(ranked, [h.book_nums for h in histories], LIST_LENGTH).any():
         raise ModelError(f"{model} recommended a book that the reader has already met")
+    _check_scores(model, ranked)
+
+
+def _check_scores(model: str, ranked: Sequence[RankedBooks]) -> None:
+    if any(len(one.scores) != len(one) for one in ranked):
+        raise ModelError(f"{model} gave a list with more or fewer scores than books")
+    scores = np.concatenate([one.scores for one in ranked])
+    if not np.isfinite(scores).all():
+        raise ModelError(f"{model} ranked books by scores that are NaN or infinite")
+    lists = np.repeat(np.arange(len(ranked)), [len(one) for one in ranked])
+    if ((np.diff(scores) > 0) & (np.diff(lists) == 0)).any():
+        raise ModelError(f"{model} gave a list whose scores ascend")
 
 
 def _accuracy(hits: metrics.Hits, n_relevant: metrics.Counts) -> dict[str, metrics.PerReader]:
     top_10 = hits[:, :10]
     return {
         "ndcg_at_10": metrics.ndcg(top_10, n_relevant),
+        "ndcg_at_20": metrics.ndcg(hits, n_relevant),
         "recall_at_10": metrics.recall(top_10, n_relevant),
         "recall_at_20": metrics.recall(hits, n_relevant),
         "precision_at_10": metrics.precision(top_10),
@@ -192,14 +247,18 @@ def _accuracy(hits: metrics.Hits, n_relevant: metrics.Counts) -> dict[str, metri
 
 
 def _beyond_accuracy(
-    ranked: Sequence[RankedBooks], popularity: npt.NDArray[np.integer]
+    books: BookNums, popularity: npt.NDArray[np.integer], facts: BookFacts
 ) -> dict[str, float]:
-    counts = metrics.recommendation_counts(metrics.book_matrix(ranked, 10), len(popularity))
-    return {
+    counts = metrics.recommendation_counts(books, len(popularity))
+    measured = {
         "coverage_at_10": metrics.coverage(counts),
         "gini_at_10": metrics.gini(counts),
         "novelty_at_10": metrics.novelty(counts, popularity),
     }
+    if facts.subjects is None:
+        return measured
+    diversity = metrics.diversity(books, facts.subjects)
+    return measured if diversity is None else measured | {"diversity_at_10": diversity}
 
 
 def _per_reader(
@@ -211,18 +270,7 @@ def _per_reader(
             "ndcg_at_10": readers["ndcg_at_10"],
             "recall_at_20": readers["recall_at_20"],
             "n_history": [len(history) for history in holdout.histories],
+            "n_liked": [int((history.weights > 0).sum()) for history in holdout.histories],
             "n_relevant": n_relevant,
         }
     )
-
-
-def _slices(per_reader: pd.DataFrame) -> dict[str, dict[str, float]]:
-    slices = {
-        name: per_reader.loc[per_reader["n_history"].between(low, high), "ndcg_at_10"]
-        for name, (low, high) in HISTORY_LENGTHS.items()
-    }
-    return {
-        name: {"n_readers": float(len(values)), "ndcg_at_10": float(values.mean())}
-        for name, values in slices.items()
-        if len(values)
-    }

@@ -1,15 +1,22 @@
 """Judge the hybrid and each of its parts on test rows, which nothing has seen before."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.splits import Part
-from pipelines.evaluation.protocol import Evaluation, Holdout, evaluate, holdout
+from pipelines.evaluation.bootstrap import Comparison, compare
+from pipelines.evaluation.leaks import assert_no_leak
+from pipelines.evaluation.metrics import NO_BOOK
+from pipelines.evaluation.protocol import BookFacts, Evaluation, Holdout, evaluate, holdout
 from pipelines.models.base import Recommender
 from pipelines.models.factory import create
 from pipelines.models.hybrid import HybridRecommender
@@ -18,12 +25,40 @@ from pipelines.stages.train import FITS, address, fitted
 
 HYBRID = "hybrid"
 BASELINE = "popularity"
+METRIC = "ndcg_at_10"
+
+Results = Mapping[str, Evaluation]
+"""By name of the model."""
 
 
 def run(ctx: RunContext) -> Summary:
-    """Write metrics with intervals and slices, and the numbers of each reader, for every model."""
+    """
+    Write what was measured of the hybrid, of each of its parts, and of the popularity baseline.
+
+    `metrics.json` holds for each model, by name:
+
+    - `metrics`: ndcg_at_10, ndcg_at_20, recall_at_10, recall_at_20, precision_at_10, map_at_10,
+      mrr_at_10, hit_rate_at_10, coverage_at_10, gini_at_10, novelty_at_10, diversity_at_10 (absent
+      where the catalogue has neither genres nor authors), n_readers, seconds_per_1000_readers;
+    - `intervals`: `[low, high]`, 95 %, of each metric that is a mean over readers;
+    - `slices`: by name, n_readers, ndcg_at_10, ndcg_at_10_low, ndcg_at_10_high and recall_at_20;
+      see `pipelines.evaluation.slices` for the names; those without readers are absent;
+    - `split`: what it was measured on, the same for every model: `order` of reading ("timestamp",
+      "row", or "none" where chance held out), `shares` and `rows` of train, validation and test,
+      `readers` and `books` of the data, `judged_readers`;
+    - `comparisons`, of the hybrid alone: by the other model, how much higher its NDCG@10 is: mean
+      with its bounds low and high, n readers, p_value and p_value_holm.
+
+    `<model>.parquet` has one row a judged reader: user_num, ndcg_at_10, recall_at_20, n_history,
+    n_liked, n_relevant, and book_nums, the list of at most 20 books, best first.
+
+    Raises:
+        DataError: the data tell a model what it has to find, or there is nobody to judge by.
+        ModelError: a model gave impossible lists.
+    """
     dataset = Dataset.load(ctx.folder.reading("preprocess"))
     models: list[str] = ctx.summary("preprocess")["models"]
+    assert_no_leak(dataset.training_data(*FITS["judging"]), dataset.interactions(Part.TEST))
     readers = holdout(
         dataset.interactions(*FITS["judging"]),
         dataset.interactions(Part.TEST),
@@ -32,20 +67,16 @@ def run(ctx: RunContext) -> Summary:
     )
     judged = _candidates(ctx, dataset, models)
     with ctx.stage("evaluate", inputs=["preprocess", "blend", *map(address, models)]) as draft:
-        # One reader at a time is too little work for the threads of a BLAS: they slow it down.
-        with threadpool_limits(1, "blas"):
-            results = {n: _measure(ctx, m, readers, dataset) for n, m in judged.items()}
-        for name, result in results.items():
-            result.per_reader.to_parquet(draft.folder / f"{name}.parquet")
-        report = {n: _plain(r) for n, r in results.items()}
-        (draft.folder / "metrics.json").write_text(json.dumps(report, indent=1))
+        results = _measured(ctx, judged, readers, dataset)
+        comparisons = _compared(ctx, results)
+        _write(draft.folder, results, comparisons, _split(ctx, dataset, len(readers)))
         draft.summary |= {
             "readers": len(readers),
-            "ndcg_at_10": {n: r.metrics["ndcg_at_10"] for n, r in results.items()},
+            METRIC: {n: r.metrics[METRIC] for n, r in results.items()},
         }
         # Before the folder gets its name: a run that finds it may rely on MLflow's part as well.
         for name, result in results.items():
-            _record(ctx, name, result)
+            _record(ctx, name, result, comparisons if name == HYBRID else {})
     return draft.summary
 
 
@@ -58,31 +89,97 @@ def _candidates(ctx: RunContext, dataset: Dataset, models: list[str]) -> dict[st
     return {**parts, HYBRID: hybrid}
 
 
-def _measure(ctx: RunContext, model: Recommender, readers: Holdout, dataset: Dataset) -> Evaluation:
+def _measured(
+    ctx: RunContext, models: Mapping[str, Recommender], readers: Holdout, dataset: Dataset
+) -> dict[str, Evaluation]:
     known = np.isin(dataset.parts, FITS["judging"])
     popularity = np.bincount(dataset.book_nums[known], minlength=len(dataset.books))
-    return evaluate(
-        model,
-        readers,
-        n_books=len(dataset.books),
-        popularity=popularity,
-        rng=ctx.rng(f"intervals {model.name}"),
-    )
+    facts = BookFacts.of(dataset.catalogue.to_pandas(), popularity)
+    # One reader at a time is too little work for the threads of a BLAS: they slow it down.
+    with threadpool_limits(1, "blas"):
+        return {
+            name: evaluate(
+                model,
+                readers,
+                n_books=len(dataset.books),
+                popularity=popularity,
+                facts=facts,
+                rng=ctx.rng(f"intervals {name}"),
+            )
+            for name, model in models.items()
+        }
 
 
-def _plain(result: Evaluation) -> dict[str, Any]:
-    return {k: v for k, v in asdict(result).items() if k != "per_reader"}
+def _compared(ctx: RunContext, results: Results) -> dict[str, Comparison]:
+    ndcg = {name: result.per_reader[METRIC].to_numpy() for name, result in results.items()}
+    return compare(ndcg.pop(HYBRID), ndcg, rng=ctx.rng("comparisons"))
 
 
-def _record(ctx: RunContext, name: str, result: Evaluation) -> None:
+def _split(ctx: RunContext, dataset: Dataset, judged_readers: int) -> dict[str, Any]:
+    held_out = ctx.settings.split.model_dump()
+    return {
+        "order": ctx.summary("ingest")["order"],
+        "shares": {"train": round(1 - sum(held_out.values()), 6), **held_out},
+        "rows": {part.name.lower(): int((dataset.parts == part).sum()) for part in Part},
+        "readers": len(dataset.users),
+        "books": len(dataset.books),
+        "judged_readers": judged_readers,
+    }
+
+
+def _write(
+    folder: Path,
+    results: Results,
+    comparisons: Mapping[str, Comparison],
+    split: dict[str, Any],
+) -> None:
+    report: dict[str, dict[str, Any]] = {
+        name: {
+            "metrics": result.metrics,
+            "intervals": result.intervals,
+            "slices": result.slices,
+            "split": split,
+        }
+        for name, result in results.items()
+    }
+    report[HYBRID]["comparisons"] = {name: asdict(c) for name, c in comparisons.items()}
+    # Without NaN, which neither JSON nor PostgreSQL knows.
+    (folder / "metrics.json").write_text(json.dumps(report, indent=1, allow_nan=False))
+    for name, result in results.items():
+        pq.write_table(_per_reader(result), folder / f"{name}.parquet")
+
+
+def _per_reader(result: Evaluation) -> pa.Table:
+    lists = [row[row != NO_BOOK] for row in result.books]
+    table = pa.Table.from_pandas(result.per_reader, preserve_index=False)
+    return table.append_column("book_nums", pa.array(lists, pa.list_(pa.int32())))
+
+
+def _record(
+    ctx: RunContext, name: str, result: Evaluation, comparisons: Mapping[str, Comparison]
+) -> None:
     bounds = {
         f"{metric}_{side}": value
         for metric, pair in result.intervals.items()
         for side, value in zip(("low", "high"), pair, strict=True)
     }
+    gains = {
+        f"{METRIC}_over_{rival}{suffix}": value
+        for rival, c in comparisons.items()
+        for suffix, value in (
+            ("", c.mean),
+            ("_low", c.low),
+            ("_high", c.high),
+            ("_p_holm", c.p_value_holm),
+        )
+    }
     params: dict[str, Any] = {}
     if name == HYBRID:
         params = {f"weight_{n}": w for n, w in ctx.summary("blend")["weights"].items()}
     ctx.registry.record_run(
-        name, ctx.run_id, params=params, metrics={**result.metrics, **bounds}, tags=ctx.tags()
+        name,
+        ctx.run_id,
+        params=params,
+        metrics={**result.metrics, **bounds, **gains},
+        tags=ctx.tags(),
     )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from pipelines.evaluation import metrics
 from pipelines.models.base import RankedBooks
@@ -119,3 +120,44 @@ def test_book_without_interactions_is_as_novel_as_one_with_a_single_one():
 
 def test_novelty_of_nothing_is_0():
     assert metrics.novelty(np.array([0, 0]), np.array([0, 0])) == 0
+
+
+# Books 0 and 1 are alike, 2 is of another kind, 3 half of each; of 4 nothing is known.
+DOCUMENTS = metrics.unit_rows(
+    sparse.csr_array(np.array([[2.0, 0], [1, 0], [0, 3], [1, 1], [0, 0]]))
+)
+
+
+def diversity(*lists):
+    return metrics.diversity(metrics.book_matrix([ranked(*nums) for nums in lists], 4), DOCUMENTS)
+
+
+def test_unit_rows_have_length_1_and_empty_ones_stay_empty():
+    lengths = np.sqrt((DOCUMENTS * DOCUMENTS).sum(axis=1))
+    assert lengths == pytest.approx([1, 1, 1, 1, 0])
+
+
+def test_diversity_of_like_and_unlike_books():
+    assert diversity((0, 1)) == 0
+    assert diversity((0, 2)) == 1
+    assert diversity((2, 3)) == pytest.approx(1 - np.sqrt(0.5))
+
+
+def test_diversity_is_the_mean_over_pairs_then_over_lists():
+    # Pairs of the first list: 0, 1, 1; the second list: 0.
+    assert diversity((0, 1, 2), (0, 1)) == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_book_of_which_nothing_is_known_is_not_in_the_list():
+    assert diversity((0, 4, 2)) == 1
+    assert diversity((0, 2), (0, 4)) == 1
+
+
+def test_diversity_is_absent_without_pairs():
+    assert diversity((0,), (4, 1), ()) is None
+
+
+def test_padding_is_not_the_last_book():
+    known = DOCUMENTS[:4]
+    books = metrics.book_matrix([ranked(0, 1)], 4)
+    assert metrics.diversity(books, sparse.csr_array(known)) == 0

@@ -6,10 +6,20 @@ import pytest
 from pipelines.data.interactions import History, Interactions
 from pipelines.errors import DataError, ModelError
 from pipelines.evaluation import protocol
-from pipelines.evaluation.protocol import Holdout, evaluate, holdout
+from pipelines.evaluation.protocol import BookFacts, Holdout, evaluate, holdout
 from pipelines.models.base import ModelConfig, RankedBooks, Recommender, rank
+from tests.factories import catalogue
 
 N_BOOKS = 30
+N_SHELF = 12
+
+
+def shelf():
+    return catalogue().to_pandas()
+
+
+def wordless_books():
+    return shelf().assign(genres=[[]] * N_SHELF, authors=[[]] * N_SHELF)
 
 
 class ScoresBy(Recommender):
@@ -38,13 +48,13 @@ class ScoresBy(Recommender):
 class Answers(ScoresBy):
     """Gives the same list to everyone."""
 
-    def __init__(self, book_nums: list[int]) -> None:
-        self.book_nums = np.array(book_nums, np.int32)
+    def __init__(self, book_nums: list[int], scores: list[float] | None = None) -> None:
+        super().__init__(lambda _: np.zeros(N_BOOKS))
+        said = [0.0] * len(book_nums) if scores is None else scores
+        self.answer = RankedBooks(np.array(book_nums, np.int32), np.array(said, np.float32))
 
     def recommend(self, histories, n, *, exclude_seen=True):
-        return [RankedBooks(self.book_nums, np.zeros(len(self.book_nums), np.float32))] * len(
-            histories
-        )
+        return [self.answer] * len(histories)
 
 
 def rng(seed=0):
@@ -64,9 +74,23 @@ def holdout_of(n_readers: int, *, history=(0,), relevant=(5,)) -> Holdout:
     )
 
 
-def measure(model, readers, popularity=None):
+def measure(model, readers, popularity=None, **facts):
     counts = np.ones(N_BOOKS, np.int64) if popularity is None else popularity
-    return evaluate(model, readers, n_books=N_BOOKS, popularity=counts, rng=rng())
+    return evaluate(
+        model,
+        readers,
+        n_books=N_BOOKS,
+        popularity=counts,
+        facts=BookFacts(**facts),
+        rng=rng(),
+    )
+
+
+def measure_on_the_shelf(model, history=(11,), books=None):
+    counts = np.ones(N_SHELF, np.int64)
+    facts = BookFacts.of(shelf() if books is None else books, counts)
+    readers = holdout_of(2, history=history)
+    return evaluate(model, readers, n_books=N_SHELF, popularity=counts, facts=facts, rng=rng())
 
 
 # --- who is judged, and by what
@@ -128,6 +152,8 @@ def test_cutoffs_look_at_the_same_list():
     evaluation = measure(Answers(list(range(1, 21))), holdout_of(2, relevant=(15,)))
     assert evaluation.metrics["recall_at_10"] == evaluation.metrics["hit_rate_at_10"] == 0
     assert evaluation.metrics["recall_at_20"] == 1
+    assert evaluation.metrics["ndcg_at_10"] == 0
+    assert evaluation.metrics["ndcg_at_20"] == pytest.approx(0.25)  # 1 / log2(16)
 
 
 def test_metrics_beyond_accuracy_look_at_the_first_ten():
@@ -159,7 +185,7 @@ def test_per_reader_frame_is_what_the_metrics_are_the_mean_of():
     evaluation = measure(ScoresBy(lambda _: -np.arange(N_BOOKS)), readers)
     frame = evaluation.per_reader
     assert frame["user_num"].tolist() == [4, 9]
-    assert frame["n_history"].tolist() == [1, 2]
+    assert frame["n_history"].tolist() == frame["n_liked"].tolist() == [1, 2]
     assert frame["n_relevant"].tolist() == [1, 2]
     assert frame["recall_at_20"].tolist() == [1, 0.5]
     for name in ("ndcg_at_10", "recall_at_20"):
@@ -168,29 +194,43 @@ def test_per_reader_frame_is_what_the_metrics_are_the_mean_of():
         assert low <= evaluation.metrics[name] <= high
 
 
-def test_slices_part_the_readers_by_history_length():
-    lengths = [0, 1, 4, 5, 19, 20]
+def test_lists_stand_beside_the_readers_padded_where_they_end():
+    evaluation = measure(Answers([3, 1, 2]), holdout_of(2))
+    assert evaluation.books.shape == (2, 20)
+    assert evaluation.books[1].tolist() == [3, 1, 2] + [-1] * 17
+
+
+def test_readers_and_books_are_judged_by_slice():
     readers = Holdout(
-        [History.of(range(n)) for n in lengths],
-        [np.array([29], np.int32)] * len(lengths),
-        np.arange(len(lengths)),
+        [History.of([0]), History.of([0, 1, 2, 3, 4])],
+        [np.array([5, 29], np.int32), np.array([29], np.int32)],
+        np.arange(2),
     )
-    # Only readers of five books or more get the one they look for.
-    model = ScoresBy(lambda h: np.arange(N_BOOKS) * (1.0 if len(h) >= 5 else -1.0))
-    slices = measure(model, readers).slices
+    kinds = {"books_last": np.arange(N_BOOKS) == 29}
+    slices = measure(Answers([29, 5]), readers, kinds=kinds).slices
     assert {name: s["n_readers"] for name, s in slices.items()} == {
-        "history_0": 1,
-        "history_1_4": 2,
-        "history_5_19": 2,
-        "history_20_99": 1,
+        "history_1_4": 1,
+        "history_5_19": 1,
+        "books_last": 2,
     }
-    assert slices["history_1_4"]["ndcg_at_10"] == 0
-    assert slices["history_5_19"]["ndcg_at_10"] == pytest.approx(1)
 
 
-def test_hundred_books_are_the_last_slice():
-    readers = Holdout([History.of([0] * 100)], [np.array([1], np.int32)], np.array([0]))
-    assert list(measure(Answers([1]), readers).slices) == ["history_100_up"]
+def test_diversity_is_absent_where_nothing_is_written_of_the_books():
+    assert "diversity_at_10" not in measure(Answers([1, 2]), holdout_of(1)).metrics
+    evaluation = measure_on_the_shelf(Answers([1, 2]), books=wordless_books())
+    assert "diversity_at_10" not in evaluation.metrics
+
+
+def test_diversity_looks_at_genres_and_authors_of_the_first_ten():
+    same_author_and_genre, nothing_shared = Answers([0, 1]), Answers([0, 7])
+    for model, expected in ((same_author_and_genre, 0), (nothing_shared, 1)):
+        evaluation = measure_on_the_shelf(model)
+        assert evaluation.metrics["diversity_at_10"] == pytest.approx(expected), model.answer
+
+
+def test_one_author_with_two_genres_is_half_diverse():
+    evaluation = measure_on_the_shelf(Answers([3, 11]), history=(0,))  # both by Ana Brandt
+    assert 0.2 < evaluation.metrics["diversity_at_10"] < 0.8
 
 
 def test_batching_changes_nothing(monkeypatch):
@@ -267,6 +307,60 @@ def test_empty_holdout_says_what_to_do():
         measure(Answers([1]), nobody)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_are_refused_though_ranking_leaves_them_out(wrong):
+    scores = np.zeros(N_BOOKS)
+    scores[9] = wrong
+    with pytest.raises(ModelError, match="NaN or infinite"):
+        measure(ScoresBy(lambda _: scores), holdout_of(2))
+
+
+def test_scores_are_looked_at_for_readers_from_first_to_last():
+    readers = Holdout(
+        [History.of([i % N_BOOKS]) for i in range(99)],
+        [np.array([5], np.int32)] * 99,
+        np.arange(99),
+    )
+    last = readers.histories[-1].book_nums[0]
+    model = ScoresBy(lambda h: np.full(N_BOOKS, np.nan if h.book_nums[0] == last else 0.0))
+    with pytest.raises(ModelError, match="NaN or infinite"):
+        measure(model, readers)
+
+
+def test_minus_infinity_says_only_that_nothing_is_known():
+    scores = np.where(np.arange(N_BOOKS) == 5, 1.0, -np.inf)
+    assert measure(ScoresBy(lambda _: scores), holdout_of(2)).metrics["ndcg_at_10"] == 1
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_ranked_scores_that_are_no_numbers_are_refused(wrong):
+    with pytest.raises(ModelError, match="ranked books by scores that are NaN or infinite"):
+        measure(Answers([1, 2], [1.0, wrong]), holdout_of(2))
+
+
+def test_ascending_scores_are_refused():
+    with pytest.raises(ModelError, match="scores ascend"):
+        measure(Answers([1, 2, 3], [1.0, 0.5, 0.6]), holdout_of(2))
+
+
+def test_lists_may_begin_higher_than_the_one_before_ended():
+    evaluation = measure(Answers([1, 2], [1.0, 0.5]), holdout_of(2))
+    assert evaluation.metrics["n_readers"] == 2
+
+
+def test_more_scores_than_books_are_refused():
+    with pytest.raises(ModelError, match="more or fewer scores"):
+        measure(Answers([1, 2], [1.0, 0.5, 0.4]), holdout_of(2))
+
+
 def test_popularity_of_another_catalogue_is_refused():
     with pytest.raises(ValueError, match="popularity must have shape"):
         measure(Answers([1]), holdout_of(1), popularity=np.ones(3))
+
+
+def test_lists_from_elsewhere_are_judged_without_scores_behind_them():
+    class Listed:
+        name = "listed"
+        recommend = Answers([5]).recommend
+
+    assert measure(Listed(), holdout_of(2)).metrics["recall_at_10"] == 1
