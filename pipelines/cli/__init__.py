@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command()(runs.run)
 app.command()(models.recommend)
 app.command()(models.similar)
+app.command()(models.search)
 app.command()(models.export)
 app.command("models")(models.list_models)
 app.command()(operations.doctor)

@@ -1,4 +1,4 @@
-"""Commands that ask a registered model: recommend, similar, export, models."""
+"""Commands that ask a registered model: recommend, similar, search, export, models."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,20 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pipelines.cli.output import AsJson, console, print_json, progress_console
-from pipelines.errors import RegistryError
+from pipelines.cli.wishes import (
+    Authors,
+    Diversity,
+    Excluded,
+    FromYear,
+    Genres,
+    IncludeSeen,
+    Languages,
+    MinRating,
+    PopularityDamping,
+    ToYear,
+    reranking,
+)
+from pipelines.errors import ConfigurationError, RegistryError
 from pipelines.progress import recommendation_table
 from pipelines.settings import get_settings
 
@@ -35,15 +48,48 @@ def _opened(alias: str) -> "Iterator[tuple[ModelBundle, ModelVersion]]":
 
 
 def recommend(
-    user: Annotated[str, typer.Option(help="The reader's id.")],
+    user: Annotated[str | None, typer.Option(help="The reader's id.")] = None,
+    liked: Annotated[
+        list[str] | None, typer.Option(help="Instead of --user: a liked book's id; may repeat.")
+    ] = None,
     n: Length = 10,
+    genre: Genres = None,
+    language: Languages = None,
+    author: Authors = None,
+    from_year: FromYear = None,
+    to_year: ToYear = None,
+    min_rating: MinRating = None,
+    exclude: Excluded = None,
+    include_seen: IncludeSeen = False,
+    diversity: Diversity = 0.0,
+    popularity_damping: PopularityDamping = 0.0,
     alias: Alias = "champion",
     as_json: AsJson = False,
 ) -> None:
     """Books for a reader; an unknown one gets popular books, and the answer says so."""
+    if (user is None) == (not liked):
+        raise ConfigurationError("say whom the books are for: give either --user or --liked")
+    wishes = reranking(
+        filters={
+            "genres": genre or (),
+            "languages": language or (),
+            "authors": author or (),
+            "from_year": from_year,
+            "to_year": to_year,
+            "min_rating": min_rating,
+            "exclude": exclude or (),
+            "exclude_seen": not include_seen,
+        },
+        diversity=diversity,
+        popularity_damping=popularity_damping,
+    )
     with _opened(alias) as (bundle, version):
-        answer = bundle.recommend(user, n)
-    _print_answer(answer, version.version, f"For reader {user}", as_json)
+        if user is not None:
+            answer = bundle.recommend(user, n, reranking=wishes)
+        else:
+            answer = bundle.recommend_for_history(liked or (), n, reranking=wishes)
+    title = f"For reader {user}" if user is not None else "For whom likes these books"
+    _print_answer(answer, version.version, title, as_json)
 
 
 def similar(
@@ -60,10 +106,29 @@ def similar(
     _print_answer(answer, version.version, f"Similar to book {book}", as_json)
 
 
+def search(
+    text: Annotated[str, typer.Argument(help="What the books should be about.")],
+    n: Length = 10,
+    alias: Alias = "champion",
+    as_json: AsJson = False,
+) -> None:
+    """Books that fit a description in your own words."""
+    with _opened(alias) as (bundle, version):
+        answer = bundle.search(text, n)
+    if answer is None:
+        raise RegistryError(
+            f"version {version.version} has no model that searches texts: "
+            "run the pipeline with `content` among BOOKREC_MODELS"
+        )
+    _print_answer(answer, version.version, f"For “{text}”", as_json)
+
+
 def _print_answer(answer: "Answer", version: int, title: str, as_json: bool) -> None:
     document = {"model_version": version, **asdict(answer)}
     if as_json:
         print_json(document)
+    elif not answer.items:
+        console.print(f"{title}: no book fits (asked version {version}).", markup=False)
     else:
         heading = f"{title}, from version {version} ({answer.source})"
         console.print(recommendation_table(heading, document["items"]))

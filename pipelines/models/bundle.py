@@ -11,11 +11,22 @@ import pyarrow as pa
 from scipy import sparse
 
 from pipelines.data.interactions import History, Id, Interactions, Vocabulary
-from pipelines.errors import ArtifactError
-from pipelines.models.artifact import Array, Artifact, read_artifact, write_artifact
-from pipelines.models.base import BookNums, ModelConfig, RankedBooks, Scores, rank
+from pipelines.models.artifact import read_artifact, write_artifact
+from pipelines.models.base import BookNums, ModelConfig, RankedBooks, Scores, SearchesText, rank
+from pipelines.models.catalogue import Catalogue, load_table
 from pipelines.models.hybrid import HybridRecommender
 from pipelines.models.popularity import PopularityRecommender
+from pipelines.models.reranking import (
+    NO_FILTERS,
+    POOL,
+    UNCHANGED,
+    Filters,
+    Reranking,
+    damped,
+    diversified,
+    likeness,
+)
+from pipelines.models.vocabularies import read_vocabulary, vocabulary_arrays
 
 CATALOGUE = "catalogue.arrow"
 POPULAR = "popular with readers"
@@ -72,7 +83,8 @@ class ModelBundle:
             users: Every reader with a row in `interactions`, even an empty one.
             books: Every book of the catalogue.
             interactions: All that readers have met: what to recommend from, and what never again.
-            catalogue: Columns of `schemas.BOOKS`, rows in the order of `books`.
+            catalogue: Columns of `schemas.BOOKS`, and `mean_rating` where readers have rated; rows
+                in the order of `books`.
         """
         if interactions.matrix.shape != (len(users), len(books)) or len(catalogue) != len(books):
             raise ValueError(
@@ -84,20 +96,36 @@ class ModelBundle:
         self.users = users
         self.books = books
         self.interactions = interactions
-        self.catalogue = catalogue
+        self.catalogue = Catalogue(catalogue)
 
-    def recommend(self, user_id: str, n: int, *, explain: bool = True) -> Answer:
+    def recommend(
+        self, user_id: str, n: int, *, explain: bool = True, reranking: Reranking = UNCHANGED
+    ) -> Answer:
         """Unmet books for a reader; popular ones for a reader who is unknown or likes nothing."""
         known = self.users.parse(user_id)
         if known is None:
-            return self.popular(n)
+            return self._popular(n, reranking)
         history = self.interactions.history(int(self.users.nums([known])[0]))
-        ranked, n_modelled = self._ranked(history, n)
-        reasons: list[tuple[str, ...]] = [()] * len(ranked)
-        if explain:
-            reasons = self._reasons(history.liked, ranked.book_nums[:n_modelled])
-            reasons += [(POPULAR,)] * (len(ranked) - n_modelled)
-        return self._answer(ranked, reasons, "model" if n_modelled else "fallback")
+        return self._answered(history, n, explain, reranking)
+
+    def recommend_for_history(
+        self,
+        book_ids: Sequence[str],
+        n: int,
+        *,
+        explain: bool = True,
+        reranking: Reranking = UNCHANGED,
+    ) -> Answer:
+        """
+        Books for somebody who likes these books, whoever they are.
+
+        Unknown ids are ignored; popular books if none is known.
+        """
+        known = [key for text in book_ids if (key := self.books.parse(text)) is not None]
+        if not known:
+            return self._popular(n, reranking)
+        liked = dict.fromkeys(self.books.nums(known).tolist())
+        return self._answered(History.of([*liked]), n, explain, reranking)
 
     def recommend_many(
         self, user_nums: Sequence[int] | npt.NDArray[np.integer], n: int
@@ -105,51 +133,97 @@ class ModelBundle:
         """The lists of `recommend` for many readers, without their dress."""
         return [self._ranked(h, n)[0] for h in self.interactions.histories(user_nums)]
 
-    def similar(self, book_id: str, n: int) -> Answer | None:
+    def similar(self, book_id: str, n: int, *, filters: Filters = NO_FILTERS) -> Answer | None:
         """Books near a book; None if it is unknown, no items if nothing is near it."""
         known = self.books.parse(book_id)
         if known is None:
             return None
-        ranked = rank(self.hybrid.similarity(int(self.books.nums([known])[0])), n)
+        scores = self.hybrid.similarity(int(self.books.nums([known])[0]))
+        ranked = rank(scores, n, self._barred(filters))
         return self._answer(ranked, [()] * len(ranked), "model")
 
-    def popular(self, n: int) -> Answer:
+    def popular(self, n: int, *, filters: Filters = NO_FILTERS) -> Answer:
         """What most readers like."""
-        ranked = rank(self.popularity.score(History.of([])), n)
-        return self._answer(ranked, [(POPULAR,)] * len(ranked), "fallback")
+        return self._popular(n, Reranking(filters=filters))
+
+    def search(self, text: str, n: int) -> Answer | None:
+        """Books that fit a text; None if no part of the hybrid can search."""
+        able = {name: p for name, p in self.hybrid.parts.items() if isinstance(p, SearchesText)}
+        if not able:
+            return None
+        part = able[max(able, key=lambda name: self.hybrid.config.weights[name])]
+        ranked = part.search(text, n)
+        return self._answer(ranked, [()] * len(ranked), "model")
 
     def book(self, book_id: str) -> dict[str, Any] | None:
         """The catalogue's entry, fit for JSON; None for an unknown book."""
         known = self.books.parse(book_id)
-        if known is None:
-            return None
-        entry = self.catalogue.slice(int(self.books.nums([known])[0]), 1).to_pylist()[0]
-        return {name: value for name, value in entry.items() if name != "row"}
+        return None if known is None else self.catalogue.entry(int(self.books.nums([known])[0]))
 
-    def _ranked(self, history: History, n: int) -> tuple[RankedBooks, int]:
-        """A list filled up with popular books, and how many at its head are the hybrid's."""
+    def _popular(self, n: int, reranking: Reranking) -> Answer:
+        ranked, _ = self._ranked(History.of([]), n, reranking)
+        return self._answer(ranked, [(POPULAR,)] * len(ranked), "fallback")
+
+    def _answered(self, history: History, n: int, explain: bool, reranking: Reranking) -> Answer:
+        ranked, n_modelled = self._ranked(history, n, reranking)
+        reasons: list[tuple[str, ...]] = [()] * len(ranked)
+        if explain:
+            reasons = self._reasons(history.liked, ranked.book_nums[:n_modelled])
+            reasons += [(POPULAR,)] * (len(ranked) - n_modelled)
+        return self._answer(ranked, reasons, "model" if n_modelled else "fallback")
+
+    def _ranked(
+        self, history: History, n: int, reranking: Reranking = UNCHANGED
+    ) -> tuple[RankedBooks, int]:
+        """
+        A list filled up with popular books, and how many at its head are the hybrid's.
+
+        With diversity, head and tail are each varied by themselves.
+        """
+        excluded = self._excluded(history, reranking.filters)
+        pool = max(n, POOL) if reranking.diversity else n
+        popularity = self.popularity.score(history)
         if not len(history.liked):
-            return rank(self.popularity.score(history), n, history.book_nums), 0
-        head = rank(self.hybrid.score(history), n, history.book_nums)
-        if len(head) == n:
-            return head, n
-        excluded = np.concatenate([history.book_nums, head.book_nums])
-        tail = rank(self.popularity.score(history), n, excluded)
-        return _joined(head, tail, n), len(head)
+            return self._varied(rank(popularity, pool, excluded), n, reranking.diversity), 0
+        scores = damped(self.hybrid.score(history), popularity, reranking.popularity_damping)
+        head = rank(scores, pool, excluded)
+        modelled = self._varied(head, n, reranking.diversity)
+        if len(head) >= n:
+            return modelled, n
+        tail = rank(popularity, pool, np.concatenate([excluded, head.book_nums]))
+        popular = self._varied(tail, n - len(head), reranking.diversity)
+        return _joined(modelled, popular, n), len(head)
+
+    def _excluded(self, history: History, filters: Filters) -> BookNums:
+        seen = history.book_nums if filters.exclude_seen else np.empty(0, np.int32)
+        barred = self._barred(filters)
+        return seen if barred is None else np.concatenate([seen, barred])
+
+    def _barred(self, filters: Filters) -> BookNums | None:
+        """None where nothing is: the usual case, which must cost nothing."""
+        return None if filters == NO_FILTERS else filters.barred(self.catalogue, self.books)
+
+    def _varied(self, ranked: RankedBooks, n: int, diversity: float) -> RankedBooks:
+        if not diversity:
+            return ranked
+        likeness_to = likeness(self.hybrid, self.catalogue, ranked.book_nums[:POOL])
+        return diversified(ranked, likeness_to, diversity, n)
 
     def _reasons(self, liked: History, book_nums: BookNums) -> list[tuple[str, ...]]:
         """For each book the liked ones that carry it most, or else that it is popular."""
         if not len(book_nums):
             return []
-        return [self._because(liked, row) for row in self.hybrid.contributions(liked, book_nums)]
+        amounts = self.hybrid.contributions(liked, book_nums)
+        # A met book, where such are shown, is no reason for itself.
+        amounts[book_nums[:, np.newaxis] == liked.book_nums] = 0
+        return [self._because(liked, row) for row in amounts]
 
     def _because(self, liked: History, amounts: Scores) -> tuple[str, ...]:
         strongest = rank(amounts, MAX_REASONS)
         nums = liked.book_nums[strongest.book_nums[strongest.scores > 0]]
-        return tuple(f"because you liked {self._title(int(num))}" for num in nums) or (POPULAR,)
-
-    def _title(self, book_num: int) -> str:
-        return self.catalogue["title"][book_num].as_py() or "an untitled book"
+        return tuple(f"because you liked {self.catalogue.title(int(num))}" for num in nums) or (
+            POPULAR,
+        )
 
     def _answer(
         self, ranked: RankedBooks, reasons: Sequence[tuple[str, ...]], source: str
@@ -162,13 +236,12 @@ class ModelBundle:
             strict=True,
         )
         items = tuple(
-            Recommendation(book_id, self._title(num), self._authors(num), score, why)
+            Recommendation(
+                book_id, self.catalogue.title(num), self.catalogue.authors_of(num), score, why
+            )
             for num, book_id, score, why in rows
         )
         return Answer(items, source)
-
-    def _authors(self, book_num: int) -> tuple[str, ...]:
-        return tuple(self.catalogue["authors"][book_num].as_py() or ())
 
     def save(self, folder: Path) -> None:
         """Write all of it as one artifact; `folder` must not exist yet."""
@@ -177,21 +250,15 @@ class ModelBundle:
             "histories_indptr": matrix.indptr,
             "histories_books": matrix.indices,
             "histories_weights": matrix.data,
-            **_vocabulary_arrays("users", self.users),
-            **_vocabulary_arrays("books", self.books),
+            **vocabulary_arrays("users", self.users),
+            **vocabulary_arrays("books", self.books),
         }
         files = {
             "hybrid": self.hybrid.save,
             "popularity": self.popularity.save,
-            CATALOGUE: self._save_catalogue,
+            CATALOGUE: self.catalogue.save,
         }
         write_artifact(folder, self.kind, BundleConfig(), arrays, files)
-
-    def _save_catalogue(self, path: Path) -> None:
-        # One chunk, so that a row is found without a search.
-        table = self.catalogue.combine_chunks()
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -202,7 +269,7 @@ class ModelBundle:
             ArtifactError: anything in it is missing or not as it was written.
         """
         artifact = read_artifact(folder, cls.kind)
-        users, books = _vocabulary(artifact, "users"), _vocabulary(artifact, "books")
+        users, books = read_vocabulary(artifact, "users"), read_vocabulary(artifact, "books")
         parts = ("histories_weights", "histories_books", "histories_indptr")
         matrix = sparse.csr_array(
             tuple(artifact.array(name) for name in parts), shape=(len(users), len(books))
@@ -213,7 +280,7 @@ class ModelBundle:
             users,
             books,
             Interactions(matrix),
-            _mapped_table(folder / CATALOGUE),
+            load_table(folder / CATALOGUE),
         )
 
 
@@ -222,33 +289,8 @@ def _joined(head: RankedBooks, tail: RankedBooks, n: int) -> RankedBooks:
     if not len(head) or not len(tail):
         return head if len(head) else tail
     room = n - len(head)
-    below = tail.scores[:room] - tail.scores[0] + head.scores[-1] - 1
+    below = tail.scores[:room] - tail.scores[0] + head.scores.min() - 1
     return RankedBooks(
         np.concatenate([head.book_nums, tail.book_nums[:room]]),
         np.concatenate([head.scores, below]),
     )
-
-
-def _vocabulary_arrays(name: str, vocabulary: Vocabulary) -> dict[str, Array]:
-    """Integers as they are; text as UTF-8 bytes and where each id ends."""
-    if vocabulary.is_integer:
-        return {f"{name}_ids": vocabulary.array}
-    encoded = [str(text).encode() for text in vocabulary]
-    return {
-        f"{name}_text": np.frombuffer(b"".join(encoded), np.uint8),
-        f"{name}_ends": np.cumsum([len(text) for text in encoded], dtype=np.int64),
-    }
-
-
-def _vocabulary(artifact: Artifact, name: str) -> Vocabulary:
-    if f"{name}_ids" in artifact.arrays:
-        return Vocabulary(artifact.array(f"{name}_ids"))
-    text, ends = artifact.array(f"{name}_text").tobytes(), artifact.array(f"{name}_ends").tolist()
-    return Vocabulary([text[i:j].decode() for i, j in zip([0, *ends], ends, strict=False)])
-
-
-def _mapped_table(path: Path) -> pa.Table:
-    try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except pa.ArrowInvalid as error:
-        raise ArtifactError(f"{path} is no catalogue: {error}") from None

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from expectations.runner import validate as hold_against
@@ -52,16 +55,45 @@ def _prepare(ctx: RunContext) -> Dataset:
     users = Vocabulary.of(pq.read_table(clean / "readers.parquet")["user_id"].to_pandas())
     vocabulary = Vocabulary.of(books["book_id"].to_pandas())
     user_nums = users.nums(ratings["user_id"].to_pandas().to_numpy())
+    book_nums = vocabulary.nums(ratings["book_id"].to_pandas().to_numpy())
+    given = ratings["rating"].to_numpy(zero_copy_only=False)
     held_out: dict[str, Any] = ctx.settings.split.model_dump()
     return Dataset(
         users=users,
         books=vocabulary,
-        catalogue=in_vocabulary_order(books, vocabulary),
+        catalogue=in_vocabulary_order(books, vocabulary).append_column(
+            "mean_rating", mean_ratings(given, book_nums, len(vocabulary))
+        ),
         user_nums=user_nums,
-        book_nums=vocabulary.nums(ratings["book_id"].to_pandas().to_numpy()),
+        book_nums=book_nums,
         weights=preference(
-            ratings["rating"].to_numpy(zero_copy_only=False),
+            given,
             ctx.summary("validate")["rating_scale"] or IMPLICIT_SCALE,
         ),
         parts=split_histories(user_nums, **held_out, order=order, rng=ctx.rng("split")),
+        ordered=order != "none",
+        days=days_since_1970(ratings["rated_at"]),
     )
+
+
+def days_since_1970(times: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:
+    """To within three minutes; NaN for a null, None if there is nothing else."""
+    if times.null_count == len(times):
+        return None
+    microseconds = times.cast(pa.int64()).to_numpy().astype(np.float64)  # NaN for a null
+    return (microseconds / 86_400e6).astype(np.float32)
+
+
+def mean_ratings(
+    ratings: npt.NDArray[np.float64], book_nums: npt.NDArray[np.int32], n_books: int
+) -> pa.Array:
+    """
+    What readers gave each book in the mean, on the scale of the source; null where nobody rated.
+
+    Over all parts of the split: it is there to filter by, and no model may learn from it.
+    """
+    rated = ~np.isnan(ratings)
+    sums = np.bincount(book_nums[rated], weights=ratings[rated], minlength=n_books)
+    counts = np.bincount(book_nums[rated], minlength=n_books)
+    means = np.divide(sums, counts, out=np.full(n_books, np.nan), where=counts > 0)
+    return pa.array(means, pa.float64(), from_pandas=True)

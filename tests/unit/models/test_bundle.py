@@ -7,6 +7,9 @@ from pipelines.data.interactions import Vocabulary
 from pipelines.errors import ArtifactError
 from pipelines.models.base import RankedBooks
 from pipelines.models.bundle import ModelBundle, _joined
+from pipelines.models.catalogue import Catalogue
+from pipelines.models.content import ContentRecommender
+from pipelines.models.reranking import Filters, Reranking
 from tests.factories import N_BOOKS, USERS, bundle, catalogue
 
 
@@ -93,6 +96,60 @@ def test_batch_equals_single(served):
             assert [item.score for item in items] == ranked.scores.tolist()
 
 
+def test_unknown_reader_of_a_history_gets_what_a_known_one_gets(served):
+    """`bob` has met nothing that he does not like."""
+    liked = [str(10 * (int(b) + 1)) for b in served.interactions.history(1).book_nums]
+    answer = served.recommend_for_history([*liked, "999", "", liked[0]], N_BOOKS)
+    assert answer == served.recommend("bob", N_BOOKS)
+    assert answer.source == "model"
+
+
+def test_liked_books_that_nobody_knows_give_popular_ones(served):
+    assert served.recommend_for_history(["999", "x"], 3) == served.popular(3)
+    assert served.recommend_for_history([], 3) == served.popular(3)
+
+
+def test_unknown_readers_may_have_wishes_too(served):
+    reranking = Reranking(filters=Filters(genres=("crime",)))
+    answer = served.recommend("nobody", 3, reranking=reranking)
+    assert ids(answer) == [80, 90, 100]
+    assert answer == served.popular(3, filters=reranking.filters)
+    assert answer == served.recommend_for_history([], 3, reranking=reranking)
+
+
+def test_similar_books_that_fit(served):
+    near = ids(served.similar("80", N_BOOKS))
+    assert near[0] == 90
+    assert len(near) > 1
+    fitting = served.similar("80", N_BOOKS, filters=Filters(exclude=("90",)))
+    assert ids(fitting) == near[1:]
+
+
+class Searching(ContentRecommender):
+    """Finds the last books, whatever the text."""
+
+    def search(self, text: str, n: int) -> RankedBooks:
+        found = np.array([11, 10][: n if text else 0], np.int32)
+        return RankedBooks(found, np.ones(len(found), np.float32))
+
+
+def test_search_asks_the_part_that_can():
+    served = bundle()
+    served.hybrid.parts["content"].__class__ = Searching
+    answer = served.search("a war", 5)
+    assert answer.source == "model"
+    assert ids(answer) == [120, 110]
+    assert answer.items[0].reasons == ()
+    assert ids(served.search("a war", 1)) == [120]
+    assert served.search("", 5).items == ()
+
+
+def test_search_without_a_part_that_can_has_no_answer():
+    served = bundle()
+    served.hybrid.parts.pop("content")
+    assert served.search("a war", 5) is None
+
+
 def test_reasons_can_be_left_out(served):
     explained = served.recommend("ann", 5)
     plain = served.recommend("ann", 5, explain=False)
@@ -137,7 +194,7 @@ def test_missing_title_and_authors_are_no_error():
     served = bundle()
     table = catalogue().to_pandas()
     table["title"], table["authors"] = None, None
-    served.catalogue = catalogue().from_pandas(table, preserve_index=False)
+    served.catalogue = Catalogue(catalogue().from_pandas(table, preserve_index=False))
     item = served.recommend("ann", 1).items[0]
     assert item.authors == ()
     assert item.reasons[0] == "because you liked an untitled book"
@@ -152,7 +209,7 @@ def test_parts_that_do_not_fit_are_refused():
             Vocabulary(["only one"]),
             made.books,
             made.interactions,
-            made.catalogue,
+            made.catalogue.table,
         )
 
 
@@ -185,3 +242,9 @@ def test_filled_up_scores_stand_below_even_the_lowest():
     joined = _joined(head, tail, 4)
     assert joined.book_nums.tolist() == [4, 9, 7, 1]
     assert joined.scores.tolist() == [0.5, 0, -1, -2]
+
+
+def test_filled_up_scores_stand_below_a_varied_head_too():
+    head = RankedBooks(np.array([4, 9, 3], np.int32), np.array([0.5, 0, 0.25], np.float32))
+    tail = RankedBooks(np.array([7], np.int32), np.array([3], np.float32))
+    assert _joined(head, tail, 4).scores.tolist() == [0.5, 0, 0.25, -1]
