@@ -83,6 +83,21 @@ class EvaluationSettings(BaseModel):
     max_validation_readers: int = Field(1_000, ge=1)
 
 
+class TuningSettings(BaseModel):
+    """Bounds on the choice of hyperparameters; what `hyperparameters` fixes is never changed."""
+
+    budget_seconds: float = Field(300, ge=0)
+    """
+    Of all models of a run together, in equal shares; 0 keeps the defaults of the models.
+
+    A faster machine tries more: only what fits the budget easily is the same on any machine.
+    """
+    max_trials: int = Field(25, ge=1)
+    """Of one model."""
+    max_readers: int = Field(1_000, ge=1)
+    """Half of them choose the best trial, the other half have to confirm it."""
+
+
 class Settings(BaseSettings):
     """All settings; see `get_settings`."""
 
@@ -116,7 +131,7 @@ class Settings(BaseSettings):
     data_path: str | None = None
     """The file or folder that goes with `source`."""
     models: tuple[str, ...] = Field(
-        ("popularity", "item_knn", "matrix_factorization", "content"), min_length=1
+        ("popularity", "item_knn", "ease", "matrix_factorization", "content"), min_length=1
     )
     """The parts of the hybrid, by the names of the model factory."""
     hyperparameters: dict[str, dict[str, Any]] = {}
@@ -126,6 +141,7 @@ class Settings(BaseSettings):
     cache: CacheSettings = CacheSettings()
     split: SplitSettings = SplitSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    tuning: TuningSettings = TuningSettings()
 
     @field_validator("home", "mlflow_artifact_root")
     @classmethod

@@ -11,7 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.data.interactions import Interactions, TrainingData, Vocabulary
+from pipelines.data.schemas import BOOKS
 from pipelines.data.splits import Part
+
+ORDERED = b"bookrec.ordered"
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,13 @@ class Dataset:
     Attributes:
         users: Every reader seen in the input, also those without a usable row.
         books: Every book of the catalogue.
-        catalogue: Schema BOOKS with ids in their own type, in vocabulary order.
+        catalogue: Schema BOOKS with ids in their own type and `mean_rating`, in vocabulary order.
         user_nums: Shape (n_rows,), int32.
         book_nums: Shape (n_rows,), int32.
         weights: Shape (n_rows,), float32; zero is met without being liked.
         parts: Shape (n_rows,), int8 codes of `Part`.
+        ordered: Whether the order of reading is known; else the order of rows means nothing.
+        days: Shape (n_rows,), float32, days since 1970; NaN where unknown, None if all are.
     """
 
     users: Vocabulary
@@ -36,6 +41,8 @@ class Dataset:
     book_nums: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float32]
     parts: npt.NDArray[np.int8]
+    ordered: bool
+    days: npt.NDArray[np.float32] | None = None
 
     def interactions(self, *parts: Part) -> Interactions:
         """The rows of these parts of the split."""
@@ -45,11 +52,21 @@ class Dataset:
             self.book_nums[rows],
             self.weights[rows],
             (len(self.users), len(self.books)),
+            None if self.days is None else self.days[rows],
         )
 
-    def training_data(self, *parts: Part) -> TrainingData:
-        """What a model may learn from: these parts of the split and the whole catalogue."""
-        return TrainingData(self.interactions(*parts), self.catalogue.to_pandas())
+    def training_data(self, *parts: Part, cache_folder: Path | None = None) -> TrainingData:
+        """
+        What a model may learn from: these parts of the split and what sources tell of the books.
+
+        `mean_rating` is left out: it knows the ratings of all parts.
+        """
+        return TrainingData(
+            self.interactions(*parts),
+            self.catalogue.select(BOOKS.names).to_pandas(),
+            ordered=self.ordered,
+            cache_folder=cache_folder,
+        )
 
     @property
     def likes(self) -> npt.NDArray[np.int64]:
@@ -59,13 +76,16 @@ class Dataset:
 
     def save(self, folder: Path) -> None:
         """Write into an existing folder, as Parquet."""
-        rows = {
+        rows: dict[str, npt.NDArray[np.generic]] = {
             "user_num": self.user_nums,
             "book_num": self.book_nums,
             "weight": self.weights,
             "part": self.parts,
         }
-        pq.write_table(pa.table(rows), folder / "interactions.parquet")
+        if self.days is not None:
+            rows["day"] = self.days
+        table = pa.table(rows).replace_schema_metadata({ORDERED: str(int(self.ordered))})
+        pq.write_table(table, folder / "interactions.parquet")
         pq.write_table(pa.table({"user_id": pa.array(list(self.users))}), folder / "users.parquet")
         pq.write_table(self.catalogue, folder / "catalogue.parquet")
 
@@ -83,6 +103,8 @@ class Dataset:
             book_nums=rows["book_num"].to_numpy(),
             weights=rows["weight"].to_numpy(),
             parts=rows["part"].to_numpy(),
+            ordered=rows.schema.metadata[ORDERED] == b"1",
+            days=rows["day"].to_numpy() if "day" in rows.column_names else None,
         )
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +98,29 @@ class History:
         liked = liked[np.argsort(self.book_nums[liked], kind="stable")]
         return History(self.book_nums[liked], self.weights[liked])
 
+    def profile(self, recency: float) -> "History":
+        """
+        The liked books, ascending by book_num, the newest of them counting most.
+
+        Args:
+            recency: A book that was followed by k others counts (1 + k) ** -recency of its
+                weight, all scaled so that their sum is that of the weights; 0 for a history
+                whose order means nothing.
+        """
+        if not recency or not len(self.liked):
+            return self.liked
+        liked = np.flatnonzero(self.weights > 0)
+        liked = liked[np.argsort(self.book_nums[liked], kind="stable")]
+        discount = (len(self) - liked).astype(np.float32) ** np.float32(-recency)
+        weights = self.weights[liked] * discount
+        return History(self.book_nums[liked], weights * (self.liked.weights.sum() / weights.sum()))
+
+    def newest(self, n_liked: int) -> "History":
+        """The end of it that holds the last `n_liked` liked books; at least 1."""
+        liked = np.flatnonzero(self.weights > 0)
+        start = liked[-min(n_liked, len(liked))] if len(liked) else 0
+        return History(self.book_nums[start:], self.weights[start:])
+
     def __len__(self) -> int:
         return len(self.book_nums)
 
@@ -110,6 +134,8 @@ class Interactions:
     """
 
     matrix: sparse.csr_array
+    days: npt.NDArray[np.float32] | None = None
+    """When each entry of `matrix.data` was met, in days since 1970; NaN or None where unknown."""
 
     @property
     def n_readers(self) -> int:
@@ -144,6 +170,7 @@ class Interactions:
         book_nums: npt.NDArray[np.integer],
         weights: npt.NDArray[np.float32],
         shape: tuple[int, int],
+        days: npt.NDArray[np.float32] | None = None,
     ) -> "Interactions":
         """From parallel arrays without duplicate pairs, in the order of reading per reader."""
         order = np.argsort(user_nums, kind="stable")
@@ -153,7 +180,7 @@ class Interactions:
             (weights[order].astype(np.float32), book_nums[order].astype(np.int32), indptr),
             shape=shape,
         )
-        return cls(matrix)
+        return cls(matrix, None if days is None else days[order])
 
 
 @dataclass(frozen=True)
@@ -167,3 +194,10 @@ class TrainingData:
 
     interactions: Interactions
     books: pd.DataFrame
+    ordered: bool = False
+    """Whether histories stand in the order of reading; else their order means nothing."""
+    cache_folder: Path | None = None
+    """
+    Where a model may keep what is dear to compute and outlives a run, such as embeddings of texts;
+    a model without it gives the same result, only slower.
+    """

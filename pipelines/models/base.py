@@ -7,7 +7,7 @@ unknown at training time needs no special path, and the same history gives the s
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
@@ -28,6 +28,27 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+
+@dataclass(frozen=True)
+class Range:
+    """Values of a hyperparameter that are worth trying, bounds included."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Whether ratios matter rather than differences."""
+    integer: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Values of a hyperparameter that have no order."""
+
+    values: tuple[str | float | bool, ...]
+
+
+SearchSpace = Mapping[str, Range | Choice]
+"""By name of a field of the model's config."""
 
 BookNums = npt.NDArray[np.int32]
 
@@ -52,6 +73,11 @@ class Recommender(ABC):
     """
 
     name: ClassVar[str]
+    config_class: ClassVar[type[ModelConfig]]
+    search_space: ClassVar[SearchSpace] = {}
+    """What tuning may change; empty for a model that has nothing to tune."""
+    learns_from_readers: ClassVar[bool] = True
+    """False for a model of the catalogue alone: whatever rows are held out, it is the same."""
     config: ModelConfig
 
     def __init__(self, config: ModelConfig) -> None:
@@ -118,6 +144,14 @@ class ExplainsScores(Protocol):
         Shape (len(book_nums), n_liked), in the order of `history.liked`; comparable within one
         row only.
         """
+
+
+@runtime_checkable
+class SearchesText(Protocol):
+    """Models that find books by what is written about them."""
+
+    def search(self, text: str, n: int) -> RankedBooks:
+        """The `n` books that fit `text` best; empty where it says nothing that is known."""
 
 
 def rank(scores: Scores, n: int, excluded: BookNums | None = None) -> RankedBooks:

@@ -1,4 +1,4 @@
-"""The models that a hybrid can be made of, by name."""
+"""The models that a hybrid can be made of, by name: ours, and those of other packages."""
 
 from pathlib import Path
 from typing import Any
@@ -7,24 +7,21 @@ from pydantic import ValidationError
 
 from pipelines.errors import ArtifactError, ConfigurationError
 from pipelines.models.artifact import read_manifest
-from pipelines.models.base import ModelConfig, Recommender
-from pipelines.models.content import ContentConfig, ContentRecommender
-from pipelines.models.item_knn import ItemKnnConfig, ItemKnnRecommender
-from pipelines.models.matrix_factorization import (
-    MatrixFactorizationConfig,
-    MatrixFactorizationRecommender,
-)
-from pipelines.models.popularity import PopularityConfig, PopularityRecommender
+from pipelines.models.base import Recommender
+from pipelines.plugins import Plugins
 
-MODELS: dict[str, tuple[type[ModelConfig], type[Recommender]]] = {
-    PopularityRecommender.name: (PopularityConfig, PopularityRecommender),
-    ItemKnnRecommender.name: (ItemKnnConfig, ItemKnnRecommender),
-    MatrixFactorizationRecommender.name: (
-        MatrixFactorizationConfig,
-        MatrixFactorizationRecommender,
-    ),
-    ContentRecommender.name: (ContentConfig, ContentRecommender),
-}
+
+def _is_model(name: str, found: Any) -> bool:
+    # A model saves under its own name, and is opened by it.
+    return isinstance(found, type) and issubclass(found, Recommender) and found.name == name
+
+
+_MODELS = Plugins("bookrec.models", "model", "Recommender of that name", _is_model)
+
+
+def model_names() -> list[str]:
+    """Every model that is installed; imports none of them."""
+    return _MODELS.names()
 
 
 def create(name: str, **config: Any) -> Recommender:
@@ -34,11 +31,9 @@ def create(name: str, **config: Any) -> Recommender:
     Raises:
         ConfigurationError: no such model, or its config is not valid.
     """
-    if name not in MODELS:
-        raise ConfigurationError(f"there is no model {name}: choose from {', '.join(MODELS)}")
-    config_class, model_class = MODELS[name]
+    model_class: type[Recommender] = _MODELS.load(name)
     try:
-        return model_class(config_class(**config))
+        return model_class(model_class.config_class(**config))
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()
@@ -52,8 +47,13 @@ def load_model(folder: Path) -> Recommender:
 
     Raises:
         ArtifactError: none of these, or not as it was written.
+        ConfigurationError: the package that offers its kind is broken.
     """
     kind = read_manifest(folder).kind
-    if kind not in MODELS:
-        raise ArtifactError(f"{folder} holds a {kind}, not one of {', '.join(MODELS)}")
-    return MODELS[kind][1].load(folder)
+    if kind not in model_names():
+        known = ", ".join(model_names())
+        raise ArtifactError(
+            f"{folder} holds a {kind}, not one of {known}: install the package that offers it"
+        )
+    model_class: type[Recommender] = _MODELS.load(kind)
+    return model_class.load(folder)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from pipelines.data.interactions import History, TrainingData
 from pipelines.errors import ConfigurationError
@@ -19,7 +19,7 @@ from pipelines.models.base import (
     Recommender,
     Scores,
 )
-from pipelines.models.blending import normalised
+from pipelines.models.blending import bucket_of, normalised
 from pipelines.models.factory import load_model
 
 Part = TypeVar("Part")
@@ -30,13 +30,21 @@ class HybridConfig(ModelConfig):
     """The weight of each part, by name; only their ratios matter."""
 
     weights: dict[str, Weight]
+    by_history: dict[int, dict[str, Weight]] = Field(default_factory=dict)
+    """Weights for readers of at least so many liked books; for others, and books, `weights`."""
 
-    @field_validator("weights")
-    @classmethod
-    def _some_weight(cls, weights: dict[str, float]) -> dict[str, float]:
-        if not sum(weights.values()) > 0:
-            raise ValueError("at least one part needs a weight above 0")
-        return weights
+    @model_validator(mode="after")
+    def _some_weight(self) -> Self:
+        for weights in (self.weights, *self.by_history.values()):
+            if set(weights) != set(self.weights):
+                raise ValueError("all weights must be for the same parts")
+            if not sum(weights.values()) > 0:
+                raise ValueError("at least one part needs a weight above 0")
+        return self
+
+    def weights_for(self, n_liked: int) -> dict[str, float]:
+        """The weights of a reader of so many liked books."""
+        return self.by_history.get(bucket_of(n_liked, self.by_history), self.weights)
 
 
 class HybridRecommender(Recommender):
@@ -48,6 +56,7 @@ class HybridRecommender(Recommender):
     """
 
     name: ClassVar[str] = "hybrid"
+    config_class: ClassVar[type[ModelConfig]] = HybridConfig
     config: HybridConfig
 
     def __init__(self, config: HybridConfig, parts: Mapping[str, Recommender]) -> None:
@@ -67,7 +76,8 @@ class HybridRecommender(Recommender):
 
     def score(self, history: History) -> Scores:
         """Weighted means, in [0, 1]; -inf where every part is silent."""
-        said = [(weight, part.score(history)) for part, weight in self._weighted(self.parts)]
+        weights = self.config.weights_for(len(history.liked))
+        said = [(weight, part.score(history)) for part, weight in _weighted(self.parts, weights)]
         return _weighted_mean(said, history.book_nums)
 
     def similarity(self, book_num: int) -> Scores:
@@ -75,23 +85,20 @@ class HybridRecommender(Recommender):
         able = {n: p for n, p in self.parts.items() if isinstance(p, FindsSimilarBooks)}
         if not able:
             return np.full_like(self.score(History.of([])), -np.inf)
-        said = [(weight, part.similarity(book_num)) for part, weight in self._weighted(able)]
+        weighted = _weighted(able, self.config.weights)
+        said = [(weight, part.similarity(book_num)) for part, weight in weighted]
         return _weighted_mean(said)
 
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """Weighted shares of the liked books, from the parts that can explain themselves."""
         total = np.zeros((len(book_nums), len(history.liked)), np.float32)
         able = {n: p for n, p in self.parts.items() if isinstance(p, ExplainsScores)}
-        for part, weight in self._weighted(able):
+        weights = self.config.weights_for(len(history.liked))
+        for part, weight in _weighted(able, weights):
             amounts = np.maximum(part.contributions(history, book_nums), 0)
             sums = amounts.sum(axis=1, keepdims=True)
             total += weight * amounts / np.where(sums > 0, sums, 1)
         return total
-
-    def _weighted(self, parts: Mapping[str, Part]) -> list[tuple[Part, float]]:
-        """The parts that have a weight, and their weights; all at 1 if none of them has any."""
-        weighted = [(p, self.config.weights[n]) for n, p in parts.items() if self.config.weights[n]]
-        return weighted or [(part, 1.0) for part in parts.values()]
 
     def save(self, folder: Path) -> None:
         """Write each part as an artifact of its own, in `parts/`."""
@@ -104,6 +111,12 @@ class HybridRecommender(Recommender):
         config = read_artifact(folder, cls.name).config_as(HybridConfig)
         parts = {name: load_model(folder / "parts" / name) for name in config.weights}
         return cls(config, parts)
+
+
+def _weighted(parts: Mapping[str, Part], weights: Mapping[str, float]) -> list[tuple[Part, float]]:
+    """The parts that have a weight, and their weights; all at 1 if none of them has any."""
+    weighted = [(part, weights[name]) for name, part in parts.items() if weights[name]]
+    return weighted or [(part, 1.0) for part in parts.values()]
 
 
 def _weighted_mean(

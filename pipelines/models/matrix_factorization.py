@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pipelines.data.interactions import History, Interactions, TrainingData
 from pipelines.models.artifact import Array, read_artifact, write_artifact
-from pipelines.models.base import BookNums, ModelConfig, Recommender, Scores
+from pipelines.models.base import BookNums, ModelConfig, Range, Recommender, Scores, SearchSpace
 
 
 class MatrixFactorizationConfig(ModelConfig):
@@ -23,6 +23,11 @@ class MatrixFactorizationConfig(ModelConfig):
     regularization: float = Field(1.0, gt=0)
     alpha: float = Field(1.0, gt=0)
     iterations: int = Field(10, ge=1)
+    recency: float = Field(1.0, ge=0)
+    """
+    Above 0, what a reader liked lately counts more (see `History.profile`); ignored where the order
+    of reading is unknown.
+    """
     threads: int = Field(0, ge=0)
     """For fitting; 0 is all cores. Results do not depend on it."""
 
@@ -36,6 +41,13 @@ class MatrixFactorizationRecommender(Recommender):
     """
 
     name: ClassVar[str] = "matrix_factorization"
+    config_class: ClassVar[type[ModelConfig]] = MatrixFactorizationConfig
+    search_space: ClassVar[SearchSpace] = {
+        "embedding_size": Range(32, 256, log=True, integer=True),
+        "regularization": Range(0.1, 100, log=True),
+        "alpha": Range(0.3, 30, log=True),
+        "recency": Range(0, 1.5),
+    }
     config: MatrixFactorizationConfig
     factors_: npt.NDArray[np.float32]
     """Shape (n_books, embedding_size); zero for a book that nobody liked."""
@@ -45,6 +57,7 @@ class MatrixFactorizationRecommender(Recommender):
     """Books that nobody liked: there is nothing to say about them."""
     gram_: npt.NDArray[np.float64]
     """factors^T factors + regularization I."""
+    recency_: float
 
     def __init__(self, config: MatrixFactorizationConfig | None = None) -> None:
         self.config = config or MatrixFactorizationConfig()
@@ -56,6 +69,7 @@ class MatrixFactorizationRecommender(Recommender):
         self.factors_ = self._book_factors(data.interactions, rng)
         self.norms_ = np.linalg.norm(self.factors_, axis=1)
         self.norms_[self.unliked_] = 1
+        self.recency_ = self.config.recency if data.ordered else 0.0
         factors = self.factors_.astype(np.float64)
         self.gram_ = factors.T @ factors + self.config.regularization * np.eye(factors.shape[1])
         return self
@@ -84,10 +98,10 @@ class MatrixFactorizationRecommender(Recommender):
 
     def score(self, history: History) -> Scores:
         """Inner products; -inf for every book if the history has no liked one."""
-        liked = history.liked
-        if not len(liked):
+        profile = history.profile(self.recency_)
+        if not len(profile):
             return np.full(len(self.factors_), -np.inf, np.float32)
-        factors, confidence = self._liked(liked)
+        factors, confidence = self._liked(profile)
         reader = np.linalg.solve(self._normal_matrix(factors, confidence), confidence @ factors)
         scores: Scores = self.factors_ @ reader.astype(np.float32)
         scores[self.unliked_] = -np.inf
@@ -105,16 +119,16 @@ class MatrixFactorizationRecommender(Recommender):
 
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """The terms of the paper's eq. 7, which sum to the score."""
-        factors, confidence = self._liked(history.liked)
+        factors, confidence = self._liked(history.profile(self.recency_))
         asked = self.factors_[book_nums].astype(np.float64)
         towards = np.linalg.solve(self._normal_matrix(factors, confidence), asked.T)
         return ((factors @ towards).T * confidence).astype(np.float32)
 
-    def _liked(self, liked: History) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _liked(self, profile: History) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Factors of the liked books and the confidence in each."""
         return (
-            self.factors_[liked.book_nums].astype(np.float64),
-            1 + self.config.alpha * liked.weights.astype(np.float64),
+            self.factors_[profile.book_nums].astype(np.float64),
+            1 + self.config.alpha * profile.weights.astype(np.float64),
         )
 
     def _normal_matrix(
@@ -130,6 +144,7 @@ class MatrixFactorizationRecommender(Recommender):
             "norms": self.norms_,
             "unliked": self.unliked_,
             "gram": self.gram_,
+            "recency": np.array([self.recency_]),
         }
         write_artifact(folder, self.name, self.config, arrays)
 
@@ -142,4 +157,5 @@ class MatrixFactorizationRecommender(Recommender):
         model.norms_ = artifact.array("norms")
         model.unliked_ = artifact.array("unliked")
         model.gram_ = artifact.array("gram")
+        model.recency_ = float(artifact.array("recency")[0])
         return model

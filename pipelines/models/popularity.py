@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
+from pydantic import Field
 
-from pipelines.data.interactions import History, TrainingData
+from pipelines.data.interactions import History, Interactions, TrainingData
 from pipelines.models.artifact import read_artifact, write_artifact
-from pipelines.models.base import ModelConfig, Recommender, Scores
+from pipelines.models.base import ModelConfig, Range, Recommender, Scores, SearchSpace
 
 
 class PopularityConfig(ModelConfig):
@@ -23,19 +25,25 @@ class PopularityRecommender(Recommender):
     """
 
     name: ClassVar[str] = "popularity"
+    config_class: ClassVar[type[ModelConfig]] = PopularityConfig
     config: PopularityConfig
     scores_: Scores
 
     def __init__(self, config: PopularityConfig | None = None) -> None:
-        self.config = config or PopularityConfig()
+        super().__init__(config or self.config_class())
 
     def fit(self, data: TrainingData, *, rng: np.random.Generator) -> Self:  # noqa: ARG002
         """Count; nothing is random here."""
-        liked = data.interactions.liked
+        matrix = data.interactions.matrix
+        likings = np.maximum(matrix.data, 0) * self._discounts(data.interactions)
         # In float64, whose sums of a few weights do not depend on how the rows were cut.
-        sums = np.bincount(liked.indices, weights=liked.data, minlength=liked.shape[1])
+        sums = np.bincount(matrix.indices, weights=likings, minlength=matrix.shape[1])
         self.scores_ = np.log1p(sums).astype(np.float32)
         return self
+
+    def _discounts(self, interactions: Interactions) -> npt.NDArray[np.float64]:
+        """What each liking counts, parallel to `interactions.matrix.data`."""
+        return np.ones(interactions.matrix.nnz)
 
     def score(self, history: History) -> Scores:  # noqa: ARG002
         """The same for every history; 0 for a book that nobody liked."""
@@ -49,6 +57,37 @@ class PopularityRecommender(Recommender):
     def load(cls, folder: Path) -> Self:
         """Open a saved model."""
         artifact = read_artifact(folder, cls.name)
-        model = cls(artifact.config_as(PopularityConfig))
+        model = cls(artifact.config_as(cls.config_class))  # type: ignore[arg-type] # its own one
         model.scores_ = artifact.array("scores")
         return model
+
+
+class RecentPopularityConfig(PopularityConfig):
+    """How fast a liking is forgotten."""
+
+    half_life_days: float = Field(90.0, gt=0)
+    """A liking this much older than the newest one counts half of it."""
+
+
+class RecentPopularityRecommender(PopularityRecommender):
+    """
+    Scores a book by log(1 + sum of its readers' weights 2^(-age / half_life_days)).
+
+    Age is that of the liking, behind the newest liking it learns from. One of unknown time counts
+    as the oldest; where no time is known at all, this is plain popularity.
+    """
+
+    name: ClassVar[str] = "recent_popularity"
+    config_class: ClassVar[type[ModelConfig]] = RecentPopularityConfig
+    search_space: ClassVar[SearchSpace] = {"half_life_days": Range(7, 1460, log=True)}
+    config: RecentPopularityConfig
+
+    def _discounts(self, interactions: Interactions) -> npt.NDArray[np.float64]:
+        liked = interactions.matrix.data > 0
+        if interactions.days is None or np.isnan(interactions.days[liked]).all():
+            return super()._discounts(interactions)
+        days = interactions.days.astype(np.float64)
+        newest, oldest = np.nanmax(days[liked]), np.nanmin(days[liked])
+        ages = newest - np.where(liked & ~np.isnan(days), days, oldest)
+        discounts: npt.NDArray[np.float64] = np.exp2(-ages / self.config.half_life_days)
+        return discounts

@@ -25,8 +25,10 @@ def run(ctx: RunContext) -> Summary:
     )
     candidates = fitted(ctx.folder, models, "choosing")
     with threadpool_limits(1, "blas"):  # see `evaluate`
-        blend = fit_blend(candidates, readers.histories, readers.relevant)
-    config = HybridConfig(weights=blend.weights)
+        blend = fit_blend(
+            candidates, readers.histories, readers.relevant, rng=ctx.rng("cut histories")
+        )
+    config = HybridConfig(weights=blend.weights, by_history=blend.by_history)
     with ctx.stage("blend", inputs=["preprocess", *map(address, models)]) as draft:
         judged = HybridRecommender(config, fitted(ctx.folder, models, "judging"))
         judged.save(draft.folder / "judging")
@@ -42,6 +44,7 @@ def run(ctx: RunContext) -> Summary:
         ).save(draft.folder / "bundle")
         draft.summary |= {
             "weights": blend.weights,
+            "weights_by_history": blend.by_history,
             "validation_ndcg_at_10": blend.ndcg_at_10,
             "by_model": blend.by_part,
             "readers": len(readers),

@@ -1,16 +1,23 @@
 """Where data comes from: one small module a format, the same tables out."""
 
+from typing import Any
+
 from pipelines.data.sources.base import Order, Source, SourceTables
-from pipelines.data.sources.goodbooks import GoodbooksSource
-from pipelines.data.sources.interactions import InteractionsSource
-from pipelines.data.sources.simulated import SampleSource
-from pipelines.errors import ConfigurationError
+from pipelines.plugins import Plugins
 
-__all__ = ["SOURCES", "Order", "Source", "SourceTables", "create_source"]
+__all__ = ["Order", "Source", "SourceTables", "create_source", "source_names"]
 
-SOURCES: dict[str, type[Source]] = {
-    source.name: source for source in (SampleSource, GoodbooksSource, InteractionsSource)
-}
+
+def _is_source(name: str, found: Any) -> bool:
+    return callable(getattr(found, "read", None)) and getattr(found, "name", None) == name
+
+
+_SOURCES = Plugins("bookrec.sources", "source", "class of that name with a method read", _is_source)
+
+
+def source_names() -> list[str]:
+    """Every source that is installed; imports none of them."""
+    return _SOURCES.names()
 
 
 def create_source(name: str) -> Source:
@@ -20,6 +27,5 @@ def create_source(name: str) -> Source:
     Raises:
         ConfigurationError: no such source; the message lists those there are.
     """
-    if name not in SOURCES:
-        raise ConfigurationError(f"unknown source {name!r}: choose one of {', '.join(SOURCES)}")
-    return SOURCES[name]()
+    source_class: type[Source] = _SOURCES.load(name)
+    return source_class()

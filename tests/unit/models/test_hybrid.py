@@ -55,7 +55,7 @@ def hybrid(**parts):
 def test_scores_are_weighted_means_on_a_common_scale():
     model = hybrid(a=(3, Says(9, 1, 2, 3)), b=(1, Says(0, 400, 100, 200)))
     # Book 0 is met: its 9 does not stretch the scale, and it counts as the best there is.
-    assert model.score(READER) == pytest.approx([0.75, 0.25, 0.375, 0.75 + 1 / 12])
+    assert model.score(READER) == pytest.approx([0.75, 0.25, 0.75 * 0.5**0.5, 0.75 + 0.25 / 3**0.5])
 
 
 def test_silence_about_a_book_counts_as_nothing():
@@ -125,3 +125,21 @@ def test_weights_must_fit_the_parts():
 def test_weights_must_be_some_and_not_negative(weights):
     with pytest.raises(ValidationError):
         HybridConfig(weights=weights)
+
+
+def test_weights_follow_the_number_of_liked_books():
+    config = HybridConfig(
+        weights={"a": 1, "b": 0},
+        by_history={2: {"a": 0, "b": 1}, 4: {"a": 1, "b": 1}},
+    )
+    model = HybridRecommender(config, {"a": Says(1, 0, 0, 0), "b": Says(0, 1, 0, 0)})
+    unmet = History(np.array([3], np.int32), np.array([0], np.float32))
+    assert model.score(unmet).argmax() == 0
+    assert model.score(History.of([2])).argmax() == 0
+    assert model.score(History.of([2, 3])).argmax() == 1
+    assert config.weights_for(5) == {"a": 1, "b": 1}
+
+
+def test_buckets_of_other_parts_are_refused():
+    with pytest.raises(ValidationError, match="same parts"):
+        HybridConfig(weights={"a": 1}, by_history={5: {"b": 1}})

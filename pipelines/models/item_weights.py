@@ -1,0 +1,192 @@
+"""What each book says of each other book: the sparse matrix behind every item-based model."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy import sparse
+
+from pipelines.data.interactions import History, TrainingData
+from pipelines.models.artifact import Array, read_artifact, write_artifact
+from pipelines.models.base import BookNums, ModelConfig, Recommender, Scores
+
+BLOCK_ROWS = 256
+
+Block = TypeVar("Block")
+Weights = npt.NDArray[np.float32]
+
+
+class ItemWeightsConfig(ModelConfig):
+    """What all item-based models share."""
+
+    recency: float = Field(0.5, ge=0)
+    """
+    Above 0, what a reader liked lately counts more (see `History.profile`); ignored where the order
+    of reading is unknown.
+    """
+
+
+class ItemWeightsRecommender(Recommender):
+    """
+    Scores book j by the sum of weight_i W_ij over the liked books i of the history.
+
+    Subclasses learn W; it is kept as a CSR matrix without entries on its diagonal.
+    """
+
+    config: ItemWeightsConfig
+    indptr_: npt.NDArray[np.int64]
+    indices_: npt.NDArray[np.int32]
+    """Ascending within a row."""
+    weights_: Weights
+    recency_: float
+
+    def __init__(self, config: ItemWeightsConfig | None = None) -> None:
+        super().__init__(config or self.config_class())
+
+    def fit(self, data: TrainingData, *, rng: np.random.Generator) -> Self:  # noqa: ARG002
+        """Learn the weights; nothing is random here."""
+        weights = self._learn(data)
+        self.indptr_ = weights.indptr.astype(np.int64)
+        self.indices_ = weights.indices.astype(np.int32)
+        self.weights_ = weights.data.astype(np.float32)
+        self.recency_ = self.config.recency if data.ordered else 0.0
+        return self
+
+    @abstractmethod
+    def _learn(self, data: TrainingData) -> sparse.csr_array:
+        """W, shape (n_books, n_books), indices sorted, nothing on the diagonal."""
+
+    def score(self, history: History) -> Scores:
+        """Weighted sums; -inf for a book that no liked one speaks of."""
+        nums, terms, _ = self._terms(history.profile(self.recency_))
+        sums = np.bincount(nums, weights=terms, minlength=self._n_books).astype(np.float32)
+        sums[sums == 0] = -np.inf
+        return sums
+
+    def similarity(self, book_num: int) -> Scores:
+        """The kept weights of a book."""
+        scores = np.full(self._n_books, -np.inf, np.float32)
+        row = slice(self.indptr_[book_num], self.indptr_[book_num + 1])
+        scores[self.indices_[row]] = self.weights_[row]
+        return scores
+
+    def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
+        """The term of each liked book in the sum that is the score."""
+        profile = history.profile(self.recency_)
+        nums, terms, sizes = self._terms(profile)
+        columns = np.repeat(np.arange(len(profile)), sizes)
+        row_of = np.full(self._n_books, -1)
+        row_of[book_nums] = np.arange(len(book_nums))
+        asked = np.flatnonzero(row_of[nums] >= 0)
+        amounts = np.zeros((len(book_nums), len(profile)), np.float32)
+        amounts[row_of[nums[asked]], columns[asked]] = terms[asked]
+        return amounts
+
+    def _terms(
+        self, profile: History
+    ) -> tuple[npt.NDArray[np.int32], Weights, npt.NDArray[np.int64]]:
+        """Neighbours of all liked books, their terms, and how many stem from each liked book."""
+        starts, stops = self.indptr_[profile.book_nums], self.indptr_[profile.book_nums + 1]
+        sizes = stops - starts
+        # Positions of the rows' entries, row after row: an offset that jumps where a row ends.
+        offsets = np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
+        entries = offsets + np.arange(len(offsets))
+        terms = self.weights_[entries] * np.repeat(profile.weights, sizes)
+        return self.indices_[entries], terms, sizes
+
+    @property
+    def _n_books(self) -> int:
+        return len(self.indptr_) - 1
+
+    def save(self, folder: Path) -> None:
+        """Write the three arrays of the CSR matrix."""
+        arrays: dict[str, Array] = {
+            "indptr": self.indptr_,
+            "indices": self.indices_,
+            "weights": self.weights_,
+            "recency": np.array([self.recency_]),
+        }
+        write_artifact(folder, self.name, self.config, arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Open a saved model."""
+        artifact = read_artifact(folder, cls.name)
+        model = cls(artifact.config_as(cls.config_class))  # type: ignore[arg-type] # its own one
+        model.indptr_ = artifact.array("indptr")
+        model.indices_ = artifact.array("indices")
+        model.weights_ = artifact.array("weights")
+        model.recency_ = float(artifact.array("recency")[0])
+        return model
+
+
+def inverse_power(sums: npt.NDArray[np.floating], exponent: float) -> npt.NDArray[np.float32]:
+    """The power -exponent of each positive sum; 0 where there is nothing to divide by."""
+    positive = sums > 0
+    return np.where(positive, np.where(positive, sums, 1.0) ** -exponent, 0.0).astype(np.float32)
+
+
+def row_blocks(n_rows: int) -> list[slice]:
+    """Slices of `BLOCK_ROWS` rows that cover all rows."""
+    return [slice(start, start + BLOCK_ROWS) for start in range(0, n_rows, BLOCK_ROWS)]
+
+
+def on_all_cores(work: Callable[[Any], Block], tasks: Iterable[Any]) -> Iterator[Block]:
+    """The results of independent pieces of work, in order, made by one thread a core."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(work, tasks)
+
+
+def without_diagonal(block: sparse.csr_array, first_row: int) -> sparse.csr_array:
+    """Some rows of a square matrix, from `first_row` on, without what stands on its diagonal."""
+    rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
+    kept = block.indices != rows + first_row
+    counts = np.bincount(rows[kept], minlength=block.shape[0])
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    return sparse.csr_array((block.data[kept], block.indices[kept], indptr), shape=block.shape)
+
+
+def largest_of_rows(
+    matrix: sparse.csr_array, k: int, by: npt.NDArray[np.floating] | None = None
+) -> sparse.csr_array:
+    """
+    The `k` entries of each row that are largest, ties by ascending column.
+
+    Args:
+        matrix: Any CSR matrix.
+        k: Entries kept of a row, at least 1.
+        by: What is compared, parallel to `matrix.data`; the entries themselves if None.
+
+    Returns:
+        CSR with sorted indices.
+    """
+    compared = matrix.data if by is None else by
+    rows = zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True)
+    kept = [
+        start + _largest(compared[start:stop], matrix.indices[start:stop], k)
+        for start, stop in rows
+    ]
+    entries = np.concatenate([np.empty(0, np.int64), *kept])
+    indptr = np.concatenate([[0], np.cumsum([len(one) for one in kept])])
+    return sparse.csr_array(
+        (matrix.data[entries], matrix.indices[entries], indptr), shape=matrix.shape
+    )
+
+
+def _largest(
+    values: npt.NDArray[np.floating], columns: npt.NDArray[np.integer], k: int
+) -> npt.NDArray[np.int64]:
+    """Positions of the `k` largest values, by ascending column."""
+    positions = np.arange(len(values))
+    if k < len(values):
+        threshold = np.partition(values, len(values) - k)[len(values) - k]
+        positions = np.flatnonzero(values >= threshold)
+        order = np.lexsort((columns[positions], -values[positions]))[:k]
+        positions = positions[order]
+    return positions[np.argsort(columns[positions])]
