@@ -5,7 +5,7 @@ BIN := .venv/bin
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up test test-unit test-integration test-e2e test-debian-servers check fix bench clean
+.PHONY: help setup run up test test-unit test-integration test-e2e test-debian-servers check fix bench-pipeline bench-quality bench-training bench-scale bench-peers clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -54,9 +54,29 @@ fix: setup ## Repair what can be repaired by machine
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 
-bench: setup ## Time a whole run and its peak memory (ARGS="--source S --data PATH")
+bench-pipeline: setup ## Time a whole run and its peak memory (ARGS="--source S --data PATH")
 	@$(BIN)/python -m benchmarks.pipeline_run $(ARGS)
+
+bench-quality: setup bench-peers ## Compare the hybrid with tuned peers (ARGS="--data PATH")
+	@$(BIN)/python -m benchmarks.quality $(ARGS)
+
+bench-training: setup bench-peers ## Compare time and memory of fits with peers (ARGS="--data PATH")
+	@$(BIN)/python -m benchmarks.training $(ARGS)
+
+bench-scale: setup ## Measure how fits grow up to 30 million ratings (ARGS="--up-to 3")
+	@$(BIN)/python -m benchmarks.scale $(ARGS)
+
+bench-peers: benchmarks/peers/.venv/.synced ## Install the peers into an environment of their own
+
+# torch first and alone, from the index of its CPU builds: those of PyPI bring gigabytes of CUDA.
+benchmarks/peers/.venv/.synced: benchmarks/peers/requirements.txt
+	@$(PYTHON) -m venv --clear benchmarks/peers/.venv
+	@echo "Installing the peers …"
+	@benchmarks/peers/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--extra-index-url https://download.pytorch.org/whl/cpu $$(grep '^torch==' $<)
+	@benchmarks/peers/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 clean: ## Remove the environment and all local state, models included
 	@test ! -x $(BIN)/bookrec || $(BIN)/bookrec stop
-	rm -rf .venv .bookrec $$(ls -d mlruns/* 2>/dev/null) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv benchmarks/peers/.venv .bookrec $$(ls -d mlruns/* 2>/dev/null) .mypy_cache .ruff_cache .pytest_cache .hypothesis

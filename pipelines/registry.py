@@ -11,10 +11,10 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -45,6 +45,18 @@ class ModelVersion:
     created_at: datetime
     aliases: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One attempt at finding hyperparameters."""
+
+    number: int
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    state: str
+    started_at: datetime
+    seconds: float
 
 
 class Registry(Protocol):
@@ -138,17 +150,17 @@ class MlflowRegistry:
     @cached_property
     def _experiment_id(self) -> str:
         known = self._client.get_experiment_by_name(self._experiment)
-        experiment_id = known.experiment_id if known else self._create_experiment()
+        experiment_id = known.experiment_id if known else self._create_experiment(self._experiment)
         if not self._client.search_registered_models(f"name = '{self._model}'"):
             self._client.create_registered_model(self._model)
         return str(experiment_id)
 
-    def _create_experiment(self) -> str:
+    def _create_experiment(self, name: str) -> str:
         if self._uri.startswith("http"):
-            return str(self._client.create_experiment(self._experiment))
+            return str(self._client.create_experiment(name))
         self._artifact_root.mkdir(parents=True, exist_ok=True)
         location = self._artifact_root.as_uri()
-        return str(self._client.create_experiment(self._experiment, location))
+        return str(self._client.create_experiment(name, location))
 
     def record_run(
         self,
@@ -174,6 +186,71 @@ class MlflowRegistry:
                 self._client.set_tag(run_id, key, value)
             self._client.set_terminated(run_id)
             return run_id
+
+    def attach(self, run_id: str, folder: Path) -> None:
+        """Keep all files of a folder as artifacts of a run; those of the same name are replaced."""
+        with _translated():
+            self._client.log_artifacts(run_id, str(folder))
+
+    def record_trials(
+        self, name: str, study: str, trials: Sequence[Trial], tags: Mapping[str, str]
+    ) -> None:
+        """
+        A run for each trial that has none yet, tagged `study` and `trial`.
+
+        They have an experiment of their own, `<experiment>-tuning`, beside the models to compare.
+        """
+        with _translated():
+            experiment_id = self._tuning_experiment_id()
+            recorded = self._recorded_trials(experiment_id, study)
+            for trial in trials:
+                if trial.number not in recorded:
+                    own = {"model": name, "study": study, "trial": str(trial.number)}
+                    self._create_trial(experiment_id, trial, {**tags, **own, "state": trial.state})
+
+    def _tuning_experiment_id(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        name = f"{self._experiment}-tuning"
+        known = self._client.get_experiment_by_name(name)
+        if known is None:
+            try:
+                return self._create_experiment(name)
+            except MlflowException:  # models are trained at the same time: another was first
+                known = self._client.get_experiment_by_name(name)
+                if known is None:
+                    raise
+        return str(known.experiment_id)
+
+    def _recorded_trials(self, experiment_id: str, study: str) -> set[int]:
+        """Those recorded whole; what a killed process left half-recorded is deleted."""
+        recorded = set()
+        for run in self._client.search_runs([experiment_id], f"tags.study = '{study}'"):
+            if run.info.status == "RUNNING":
+                self._client.delete_run(run.info.run_id)
+            else:
+                recorded.add(int(run.data.tags["trial"]))
+        return recorded
+
+    def _create_trial(self, experiment_id: str, trial: Trial, tags: Mapping[str, str]) -> None:
+        """In three calls: the time of a study must not go into writing it down."""
+        from mlflow.entities import Metric, Param
+
+        started, ended = (
+            int(at.timestamp() * 1000)
+            for at in (trial.started_at, trial.started_at + timedelta(seconds=trial.seconds))
+        )
+        name = f"{tags['model']} trial {trial.number}"
+        run = self._client.create_run(experiment_id, started, dict(tags), name)
+        run_id = str(run.info.run_id)
+        measured = {**trial.metrics, "seconds": trial.seconds}
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, ended, 0) for key, value in measured.items()],
+            params=[Param(key, str(value)) for key, value in trial.params.items()],
+        )
+        status = "FAILED" if trial.state == "fail" else "FINISHED"
+        self._client.set_terminated(run_id, status, ended)
 
     def _create_run(self, name: str, pipeline_run: str) -> "Run":
         return self._client.create_run(

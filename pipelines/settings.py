@@ -88,7 +88,8 @@ class TuningSettings(BaseModel):
 
     budget_seconds: float = Field(300, ge=0)
     """
-    Of all models of a run together, in equal shares; 0 keeps the defaults of the models.
+    Of all models of a run together, in equal shares; 0 keeps the defaults of the models. The
+    built-in sample gets 16 at most.
 
     A faster machine tries more: only what fits the budget easily is the same on any machine.
     """

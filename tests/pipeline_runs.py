@@ -67,6 +67,14 @@ def mlflow_url(_postgres_server: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _untuned() -> Iterator[None]:
+    """Runs keep the default hyperparameters, and so their time, but where a test wants others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BOOKREC_TUNING__BUDGET_SECONDS", "0")
+        yield
+
+
 @pytest.fixture
 def run_settings(tmp_path: Path, postgres_url: str, mlflow_url: str) -> Settings:
     """Settings of a home of its own, with an experiment and a model of its own."""

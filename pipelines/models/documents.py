@@ -1,4 +1,4 @@
-"""What is written about a book, as weighted TF-IDF rows."""
+"""What is written about a book: as one text, and as weighted TF-IDF rows."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -11,6 +11,7 @@ from scipy import sparse
 from pipelines.models.base import ModelConfig
 
 WORD = re.compile(r"[^\W_]{2,}")
+_LETTER = re.compile(r"[^\W_]")
 
 
 class FieldWeights(ModelConfig):
@@ -56,6 +57,26 @@ def _field_block(
 
 def _as_is(tokens: list[str]) -> list[str]:
     return tokens
+
+
+def book_texts(books: pd.DataFrame) -> list[str]:
+    """
+    Title, authors, series, genres and description of each book as one text.
+
+    Empty for a book of which no word is written, punctuation being none.
+    """
+    fields = (books[field].tolist() for field in TOKENS)
+    texts = [". ".join(filter(None, map(_plain, values))) for values in zip(*fields, strict=True)]
+    return [text if _LETTER.search(text) else "" for text in texts]
+
+
+def _plain(value: Any) -> str:
+    """A text, or texts joined; empty where missing."""
+    if isinstance(value, str):
+        return value.strip()
+    if value is None or not isinstance(value, Iterable):  # pandas writes what is missing as NaN
+        return ""
+    return ", ".join(text.strip() for text in value if isinstance(text, str))
 
 
 def words(text: object) -> list[str]:

@@ -79,8 +79,8 @@ class EaseRecommender(ItemWeightsRecommender):
     read yet has weights too.
 
     Large catalogues are solved by neighbourhoods: column j of W is the ridge regression of book j
-    on the `neighborhood_size` books i of the largest G_ij / sqrt(G_ii), all others being 0. It
-    costs O(n_books neighborhood_size^3) and never holds a dense matrix.
+    on the `neighborhood_size` books i of the largest G_ij / sqrt(G_ii + regularization), all others
+    being 0. It costs O(n_books neighborhood_size^3) and never holds a dense matrix.
     """
 
     name: ClassVar[str] = "ease"
@@ -200,6 +200,7 @@ class EaseRecommender(ItemWeightsRecommender):
         beside = sparse.csr_array(sparse.hstack([readers.T, documents], format="csr"))
         transposed = sparse.csr_array(beside.T)
         diagonal = np.asarray(beside.multiply(beside).sum(axis=1)).ravel()
+        diagonal = (diagonal + self.config.regularization).astype(np.float32)
 
         def strongest(rows: slice) -> sparse.csr_array:
             block = without_diagonal(sparse.csr_array(beside[rows] @ transposed), rows.start)
@@ -211,7 +212,7 @@ class EaseRecommender(ItemWeightsRecommender):
         # An entry kept for one of two books belongs to both, or the matrix would not be symmetric.
         gram = sparse.csr_array(gram.maximum(gram.T))
         gram.sort_indices()
-        return gram, (diagonal + np.float32(self.config.regularization)).astype(np.float32)
+        return gram, diagonal
 
 
 def _ridge(gram: sparse.csr_array, diagonal: Dense, near: sparse.csr_array, book: int) -> Dense:
@@ -227,8 +228,9 @@ def _ridge(gram: sparse.csr_array, diagonal: Dense, near: sparse.csr_array, book
 
 def _largest_entries(block: Dense, k: int) -> sparse.csr_array:
     """The `k` entries of each row of the largest absolute value, zeros left out."""
-    if k < block.shape[1]:
-        size = np.abs(block)
-        threshold = np.partition(size, block.shape[1] - k, axis=1)[:, block.shape[1] - k]
-        block = np.where(size >= threshold[:, np.newaxis], block, 0)
-    return sparse.csr_array(block)
+    if k >= block.shape[1]:
+        return sparse.csr_array(block)
+    size = np.abs(block)
+    threshold = np.partition(size, block.shape[1] - k, axis=1)[:, block.shape[1] - k]
+    kept = sparse.csr_array(np.where(size >= threshold[:, np.newaxis], block, 0))
+    return largest_of_rows(kept, k, np.abs(kept.data))  # of equal ones at the edge, too many

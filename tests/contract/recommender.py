@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.data.interactions import History, Interactions, TrainingData
 from pipelines.errors import ArtifactError, NotFittedError
-from pipelines.models.base import RankedBooks, Recommender
+from pipelines.models.base import RankedBooks, Recommender, rank
 from tests.factories import (
     N_BOOKS,
     books_frame,
@@ -68,6 +68,13 @@ class RecommenderContract(ABC):
         """A reader's list does not depend on who else is asked for."""
         single = [model.recommend([history], 5)[0] for history in HISTORIES]
         assert same(model.recommend(HISTORIES, 5), single)
+
+    def test_a_reader_of_the_training_data_is_their_history(self, model):
+        """No list is kept for anyone: whoever tells the same history gets the same list."""
+        for trained in checkerboard().histories(range(N_BOOKS)):
+            told = History(trained.book_nums.copy(), trained.weights.copy())
+            ranked = rank(model.score(told), 5, told.book_nums)
+            assert same([ranked], model.recommend([trained], 5))
 
     def test_loaded_model_gives_equal_lists(self, model, folder):
         """Saving and loading loses nothing."""
@@ -195,7 +202,19 @@ class RecommenderContract(ABC):
         assert all(isinstance(array, np.memmap) for array in arrays.values())
 
 
-class CollaborativeContract(RecommenderContract):
+class PersonalContract(RecommenderContract):
+    """Laws of models that look at who asks."""
+
+    def test_unknown_readers_get_lists_of_their_own_at_once(self, model):
+        """Two who were never trained on, of different tastes, differ in more than what is seen."""
+        white, black = History.of([0, 2]), History.of([7, 9])
+        met = np.array([0, 2, 7, 9], np.int32)
+        lists = [rank(model.score(history), 3, met) for history in (white, black)]
+        assert len(lists[0]) == len(lists[1]) > 0
+        assert lists[0].book_nums.tolist() != lists[1].book_nums.tolist()
+
+
+class CollaborativeContract(PersonalContract):
     """Laws of models that learn from who likes what."""
 
     def test_checkerboard_readers_get_their_own_colour(self, model):
@@ -242,6 +261,18 @@ class ExplainsScoresContract(RecommenderContract):
         together = model.contributions(history, np.array([8, 1], np.int32))
         alone = model.contributions(history, np.array([1], np.int32))
         assert together[1] == pytest.approx(alone[0], rel=1e-5, abs=1e-6)
+
+    def test_without_what_carries_it_most_a_book_scores_less(self, model):
+        """A reason of a single model is a cause: without the largest one the score falls."""
+        for liked in ([2, 4, 6], [1, 3, 5, 8], [0, 1, 2, 3]):
+            history = History.of(liked)
+            scores = model.score(history)
+            for book_num in model.recommend([history], 3)[0].book_nums:
+                amounts = model.contributions(history, np.array([book_num], np.int32))[0]
+                strongest = history.liked.book_nums[np.argmax(amounts)]
+                rest = History.of([num for num in liked if num != strongest])
+                assert amounts.max() > 0
+                assert model.score(rest)[book_num] < scores[book_num]
 
     def test_empty_history_has_no_contributions(self, model):
         """Nothing liked, nothing to blame."""

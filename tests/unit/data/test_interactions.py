@@ -86,6 +86,50 @@ def test_liked_books_stand_in_ascending_order_with_their_weights():
     assert history.liked.weights.tolist() == [1, 0.5]
 
 
+def history():
+    return History(np.array([7, 3, 5, 1], np.int32), np.array([0.5, 0, 1, 1], np.float32))
+
+
+def test_newest_liked_book_counts_most_in_a_profile():
+    profile = history().profile(1.0)
+    assert profile.book_nums.tolist() == [1, 5, 7]
+    # Followed by 0, 1 and 3 others, the disliked one included; the weights sum to 2.5.
+    assert profile.weights == pytest.approx(np.array([1, 1 / 2, 0.5 / 4]) * 2.5 / 1.625)
+    assert profile.weights.dtype == np.float32
+
+
+@pytest.mark.parametrize("recency", [0, 0.3, 1, 5])
+def test_profile_keeps_the_sum_of_the_weights(recency):
+    assert history().profile(recency).weights.sum() == pytest.approx(2.5)
+
+
+def test_order_matters_to_a_profile_as_far_as_recency_says():
+    backward = History(history().book_nums[::-1], history().weights[::-1])
+    same, other = backward.profile(0), backward.profile(0.5)
+    assert same.weights.tolist() == history().profile(0).weights.tolist() == [1, 1, 0.5]
+    assert other.book_nums.tolist() == history().profile(0.5).book_nums.tolist()
+    assert other.weights.tolist() != history().profile(0.5).weights.tolist()
+
+
+def test_profile_without_recency_is_what_was_liked():
+    assert history().profile(0).weights.tolist() == history().liked.weights.tolist()
+
+
+@pytest.mark.parametrize("nothing", [History.of([]), History.of([3, 4])])
+def test_profile_of_nothing_liked_is_empty(nothing):
+    unliked = History(nothing.book_nums, 0 * nothing.weights)
+    assert len(unliked.profile(0.5)) == len(unliked.profile(0)) == 0
+
+
+def test_days_follow_the_rows_into_the_order_of_readers():
+    days = np.array([5, 1, 6, 2, np.nan], np.float32)
+    users, books = np.array([2, 0, 2, 0, 2]), np.array([3, 1, 0, 2, 1])
+    built = Interactions.build(users, books, np.ones(5, np.float32), (4, 4), days)
+    assert built.days[:4].tolist() == [1, 2, 5, 6]
+    assert np.isnan(built.days[4])
+    assert interactions().days is None
+
+
 def interactions():
     users = np.array([2, 0, 2, 0, 2])
     books = np.array([3, 1, 0, 2, 1])

@@ -39,7 +39,8 @@ PARTS = {
 
 def test_scale_is_set_by_unseen_books():
     scores = np.array([9, 1, 2, 3, NOTHING], np.float32)
-    assert normalised(scores, np.array([0], np.int32)).tolist() == pytest.approx([1, 0, 0.5**0.5, 1, 0])
+    scaled = normalised(scores, np.array([0], np.int32))
+    assert scaled.tolist() == pytest.approx([1, 0, 0.5**0.5, 1, 0])
 
 
 def test_scores_are_left_as_they_were():

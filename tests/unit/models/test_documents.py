@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from pipelines.models.documents import FieldWeights, document_matrix, name, names, words
+from pipelines.models.documents import (
+    FieldWeights,
+    book_texts,
+    document_matrix,
+    name,
+    names,
+    words,
+)
 from tests.factories import books_frame, wordless_books
 
 
@@ -48,3 +55,17 @@ def test_books_without_text_have_empty_rows():
 def test_all_fields_at_weight_zero_leave_empty_rows():
     silent = FieldWeights(title=0, authors=0, series=0, genres=0, description=0)
     assert document_matrix(books_frame(), silent, 100).nnz == 0
+
+
+def test_text_of_a_book_names_it_first():
+    assert book_texts(books_frame())[10:] == [
+        "Letters Home. Mia Sato, Ida Noor. romance. Letters cross a war.",
+        "Harvest Moon. Ana Brandt. romance. Two farms, one harvest, one war.",
+    ]
+
+
+def test_text_of_a_book_of_which_nothing_is_written_is_empty():
+    books = wordless_books(4)
+    books["title"] = [None, float("nan"), " ", "?! _"]
+    books["genres"] = [None, float("nan"), np.array([]), [None]]
+    assert book_texts(books) == [""] * 4

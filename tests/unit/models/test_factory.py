@@ -1,7 +1,7 @@
 import pytest
 
 from pipelines.errors import ArtifactError, ConfigurationError
-from pipelines.models.factory import MODELS, create, load_model
+from pipelines.models.factory import create, load_model, model_names
 from pipelines.models.item_knn import ItemKnnConfig
 from tests.factories import bundle
 
@@ -11,11 +11,24 @@ def test_config_reaches_the_model():
 
 
 def test_names_are_those_of_the_models():
-    assert all(model.name == name for name, (_, model) in MODELS.items())
+    assert [create(name).name for name in model_names()] == model_names()
+
+
+def test_models_of_this_project_are_declared():
+    assert model_names() == [
+        "content",
+        "ease",
+        "genre_popularity",
+        "item_knn",
+        "matrix_factorization",
+        "popularity",
+        "recent_popularity",
+        "user_knn",
+    ]
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ConfigurationError, match="popularity, item_knn"):
+    with pytest.raises(ConfigurationError, match="no model oracle: choose from content, ease"):
         create("oracle")
 
 

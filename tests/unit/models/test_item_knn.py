@@ -41,7 +41,7 @@ def dense_similarity(interactions, config):
         {"user_exponent": 1, "item_exponent": 0.7, "candidate_exponent": 0.2, "shrinkage": 10},
     ],
 )
-def test_similarities_follow_the_formula(config):
+def test_weights_follow_the_formula(config):
     board = random_board()
     model = fitted(board, **config)
     expected = dense_similarity(board, model.config)
@@ -72,9 +72,9 @@ def test_equal_neighbours_are_kept_by_ascending_book_num():
 def test_blocks_do_not_show(monkeypatch):
     board = random_board()
     whole = fitted(board)
-    monkeypatch.setattr("pipelines.models.item_knn.BLOCK_ROWS", 7)
+    monkeypatch.setattr("pipelines.models.item_weights.BLOCK_ROWS", 7)
     in_blocks = fitted(board)
-    assert in_blocks.similarities_.tobytes() == whole.similarities_.tobytes()
+    assert in_blocks.weights_.tobytes() == whole.weights_.tobytes()
     assert in_blocks.indices_.tobytes() == whole.indices_.tobytes()
 
 
@@ -83,7 +83,7 @@ def test_neighbours_stand_in_ascending_order():
     rows = np.split(model.indices_, model.indptr_[1:-1])
     assert all((np.diff(row) > 0).all() for row in rows)
     assert model.indices_.dtype == np.int32
-    assert model.similarities_.dtype == np.float32
+    assert model.weights_.dtype == np.float32
 
 
 def test_score_sums_weighted_similarities():

@@ -1,6 +1,13 @@
-import numpy as np
+from datetime import UTC, datetime
 
-from pipelines.stages.preprocess import mean_ratings
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipelines.data.schemas import RAW_RATINGS
+from pipelines.stages.preprocess import days_since_1970, mean_ratings
+
+RATED_AT = RAW_RATINGS.field("rated_at").type
 
 
 def test_mean_ratings_leave_out_implicit_ones():
@@ -12,3 +19,16 @@ def test_mean_ratings_leave_out_implicit_ones():
 def test_without_ratings_there_is_no_mean():
     nobody = mean_ratings(np.empty(0), np.empty(0, np.int32), 2)
     assert nobody.to_pylist() == [None, None]
+
+
+def test_times_become_days():
+    times = [datetime(1970, 1, 2, 12, tzinfo=UTC), None, datetime(2023, 11, 14, tzinfo=UTC)]
+    column = pa.chunked_array([pa.array(times, RATED_AT)])
+    days = days_since_1970(column)
+    assert days.dtype == np.float32
+    np.testing.assert_array_equal(days, np.float32([1.5, np.nan, 19675]))
+
+
+@pytest.mark.parametrize("times", [[], [None, None]])
+def test_no_known_time_means_no_days(times):
+    assert days_since_1970(pa.chunked_array([pa.array(times, RATED_AT)])) is None

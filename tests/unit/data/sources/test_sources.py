@@ -1,20 +1,17 @@
 import pytest
 
 from pipelines.data.schemas import BOOKS, RAW_RATINGS
-from pipelines.data.sources import SOURCES, create_source
+from pipelines.data.sources import create_source, source_names
 from pipelines.errors import ConfigurationError
 
 
 def test_every_source_is_created_by_its_name():
-    assert {create_source(name).name for name in SOURCES} == {
-        "sample",
-        "goodbooks-10k",
-        "interactions",
-    }
+    assert [create_source(name).name for name in source_names()] == source_names()
+    assert source_names() == ["goodbooks-10k", "interactions", "sample"]
 
 
 def test_unknown_source_names_the_known_ones():
-    with pytest.raises(ConfigurationError, match="sample, goodbooks-10k, interactions"):
+    with pytest.raises(ConfigurationError, match="choose from goodbooks-10k, interactions, sample"):
         create_source("goodbooks")
 
 

@@ -1,0 +1,1 @@
+"""Texts as vectors, from whichever provider works on this machine."""

@@ -1,0 +1,45 @@
+"""Each benchmark on tiny data: the figures mean nothing, but the commands still work."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import quality, scale, training
+from benchmarks.measuring import PEERS_PYTHON
+
+pytestmark = pytest.mark.e2e
+
+
+def test_quality_compares_the_hybrid_with_peers(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "quality.json"
+    quality.main(
+        ["--source", "interactions", "--data", str(library), "--trials", "1", "--out", str(out)]
+    )
+    told = json.loads(out.read_text())
+    models = {row["model"] for row in told["rows"]}
+    assert {"hybrid", "popularity", "implicit ALS"} <= models
+    assert ("LensKit EASE" in models) == PEERS_PYTHON.exists()
+    assert told["best_peer"] in models
+    assert f"hybrid / {told['best_peer']}:" in capsys.readouterr().out
+
+
+def test_training_measures_ours_and_theirs_in_turns(tmp_path: Path):
+    out = tmp_path / "training.json"
+    few = ["--ratings", "20000", "--repeats", "1", "--threads", "1", "--models", "item_knn"]
+    training.main([*few, "--out", str(out)])
+    rows = {row["contestant"]: row for row in json.loads(out.read_text())["rows"]}
+    assert {"bookrec", "implicit Cosine"} <= rows.keys()
+    assert ("LensKit ItemKNN" in rows) == PEERS_PYTHON.exists()
+    assert all(row["seconds"]["median"] > 0 for row in rows.values())
+
+
+def test_scale_fits_a_line_through_the_sizes(tmp_path: Path):
+    out = tmp_path / "scale.json"
+    sizes = ["--sizes", "0.02", "0.06", "9", "--up-to", "1"]
+    scale.main([*sizes, "--models", "item_knn", "--out", str(out)])
+    told = json.loads(out.read_text())
+    assert len(told["points"]) == 2
+    assert told["slopes"]["item_knn"][0] > 0

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+from pipelines.models.item_weights import (
+    inverse_power,
+    largest_of_rows,
+    on_all_cores,
+    row_blocks,
+    without_diagonal,
+)
+
+
+def csr(rows):
+    return sparse.csr_array(np.array(rows, np.float32))
+
+
+def test_largest_entries_of_each_row_stay_in_ascending_columns():
+    kept = largest_of_rows(csr([[1, 4, 2, 3], [0, 0, 5, 0], [0, 0, 0, 0]]), 2)
+    assert kept.toarray().tolist() == [[0, 4, 0, 3], [0, 0, 5, 0], [0, 0, 0, 0]]
+    assert kept.indices.tolist() == [1, 3, 2]
+    assert kept.indptr.tolist() == [0, 2, 3, 3]
+
+
+def test_of_equal_entries_the_first_columns_stay():
+    assert largest_of_rows(csr([[1, 2, 1, 1]]), 3).indices.tolist() == [0, 1, 2]
+
+
+def test_entries_can_be_compared_by_something_else():
+    matrix = csr([[-3, 1, 2]])
+    assert largest_of_rows(matrix, 1).toarray().tolist() == [[0, 0, 2]]
+    assert largest_of_rows(matrix, 1, np.abs(matrix.data)).toarray().tolist() == [[-3, 0, 0]]
+
+
+def test_unsorted_rows_come_out_sorted():
+    unsorted = sparse.csr_array(([1.0, 3.0, 2.0], [2, 0, 1], [0, 3]), shape=(1, 3))
+    assert largest_of_rows(unsorted, 2).indices.tolist() == [0, 1]
+    assert largest_of_rows(unsorted, 9).data.tolist() == [3, 2, 1]
+
+
+def test_diagonal_of_a_block_goes_and_nothing_else():
+    block = without_diagonal(csr([[1, 2, 3, 4], [5, 6, 7, 8]]), 1)
+    assert block.toarray().tolist() == [[1, 0, 3, 4], [5, 6, 0, 8]]
+    assert block.nnz == 6
+
+
+def test_block_without_a_diagonal_stays():
+    assert without_diagonal(csr([[0, 0, 3, 4]]), 0).toarray().tolist() == [[0, 0, 3, 4]]
+
+
+def test_nothing_is_divided_by_nothing():
+    got = inverse_power(np.array([4.0, 0.0, 1.0]), 0.5)
+    assert got == pytest.approx([0.5, 0, 1])
+    assert got.dtype == np.float32
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 256, 257])
+def test_blocks_cover_every_row_once(n_rows):
+    rows = np.arange(n_rows)
+    assert np.concatenate([rows[:0], *(rows[b] for b in row_blocks(n_rows))]).tolist() == [*rows]
+
+
+def test_results_of_all_cores_come_in_order():
+    assert list(on_all_cores(lambda n: n * n, range(50))) == [n * n for n in range(50)]
