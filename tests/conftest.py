@@ -1,3 +1,3 @@
 """What every test may use."""
 
-pytest_plugins = ["tests.servers", "tests.pipeline_runs"]
+pytest_plugins = ["tests.servers", "tests.pipeline_runs", "tests.packages"]

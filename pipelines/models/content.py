@@ -23,14 +23,13 @@ from pipelines.models.base import (
     SearchSpace,
 )
 from pipelines.models.documents import FieldWeights, book_texts, document_matrix
+from pipelines.models.embeddings.base import TFIDF
 from pipelines.models.embeddings.factory import Embedded, embed_texts
 from pipelines.models.lexical_index import LexicalIndex
 from pipelines.models.neighbours import NeighbourLists, RowProducts
 from pipelines.models.text_search import TextSearch
 from pipelines.models.vector_index import APPROXIMATE_FROM, VectorIndex, Vectors
 
-TFIDF = "tfidf"
-"""The provider that is part of this model: it needs nothing but the books themselves."""
 CACHE = "embeddings"
 VECTORS = "vectors"
 WORDS = "words"

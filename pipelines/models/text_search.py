@@ -10,8 +10,8 @@ import structlog
 
 from pipelines.errors import ConfigurationError, EmbeddingError, NoProviderError
 from pipelines.models.base import RankedBooks, Scores, rank
-from pipelines.models.embeddings.base import EmbeddingProvider
-from pipelines.models.embeddings.factory import PROVIDERS, Options, create_provider
+from pipelines.models.embeddings.base import TFIDF, EmbeddingProvider
+from pipelines.models.embeddings.factory import Options, create_provider
 from pipelines.models.lexical_index import LexicalIndex, search_words
 from pipelines.models.vector_index import VectorIndex, Vectors
 
@@ -55,7 +55,7 @@ class TextSearch:
         facts = index.facts
         self._queries = (
             QueryEmbedder(facts.provider, options.get(facts.provider, {}), facts.model, index.size)
-            if facts.provider in PROVIDERS
+            if facts.provider not in ("", TFIDF)
             else None
         )
 

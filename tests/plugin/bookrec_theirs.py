@@ -79,12 +79,14 @@ class LettersProvider:
     """How often each letter occurs: no embedding that anyone should use."""
 
     name = "letters"
-    model = "a to z"
+
+    def __init__(self, alphabet: str = "abcdefghijklmnopqrstuvwxyz") -> None:
+        self.model = alphabet
 
     def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        counts = [[1 + text.lower().count(chr(c)) for c in range(97, 123)] for text in texts]
+        counts = [[1 + text.lower().count(letter) for letter in self.model] for text in texts]
         return checked(self.name, counts, len(texts))
 
 
 def make_letters(options: Mapping[str, Any]) -> LettersProvider:
-    return LettersProvider()
+    return LettersProvider(**options)

@@ -10,6 +10,9 @@ from pipelines.errors import EmbeddingError
 
 Vectors = npt.NDArray[np.float32]
 
+TFIDF = "tfidf"
+"""The name that stands for no provider, but for what the content model makes of words itself."""
+
 
 class EmbeddingProvider(Protocol):
     """Turns texts into vectors whose inner products say how alike the texts are."""

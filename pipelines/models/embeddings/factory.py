@@ -1,6 +1,6 @@
-"""The providers of embeddings, by name, and the way from one to the next."""
+"""The providers of embeddings, ours and of other packages, and the way from one to the next."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,21 @@ import structlog
 from pydantic import ValidationError
 
 from pipelines.errors import ConfigurationError, EmbeddingError, NoProviderError
-from pipelines.models.embeddings import cache, minilm, ollama
+from pipelines.models.embeddings import cache
 from pipelines.models.embeddings.base import EmbeddingProvider, Vectors
+from pipelines.plugins import Plugins
 
 log = structlog.get_logger()
 
 Options = Mapping[str, Mapping[str, Any]]
 """By provider, what differs from its defaults."""
 
-PROVIDERS: dict[str, Callable[[Mapping[str, Any]], EmbeddingProvider]] = {
-    "ollama": ollama.make,
-    "minilm": minilm.make,
-}
+
+def _is_maker(_: str, found: Any) -> bool:
+    return callable(found)
+
+
+_PROVIDERS = Plugins("bookrec.embeddings", "embedding provider", "function of options", _is_maker)
 
 
 def create_provider(name: str, options: Mapping[str, Any]) -> EmbeddingProvider:
@@ -31,15 +34,14 @@ def create_provider(name: str, options: Mapping[str, Any]) -> EmbeddingProvider:
         ConfigurationError: no such provider, or its options are not valid.
         NoProviderError: it is not set up on this machine.
     """
-    if name not in PROVIDERS:
-        known = ", ".join(PROVIDERS)
-        raise ConfigurationError(f"there is no embedding provider {name}: choose from {known}")
+    make = _PROVIDERS.load(name)
     try:
-        return PROVIDERS[name](options)
+        provider: EmbeddingProvider = make(options)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigurationError(f"embedding provider {name}: {where}: {first['msg']}") from None
+    return provider
 
 
 @dataclass(frozen=True)

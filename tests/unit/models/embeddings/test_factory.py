@@ -5,8 +5,10 @@ import pytest
 import structlog
 
 from pipelines.errors import ConfigurationError, NoProviderError
-from pipelines.models.embeddings import factory
 from pipelines.models.embeddings.factory import create_provider, embed_texts
+from tests.packages import install
+
+GROUP = "bookrec.embeddings"
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def levels(events):
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("word2vec", {}, "no embedding provider word2vec: choose from ollama, minilm"),
+        ("word2vec", {}, "no embedding provider word2vec: choose from minilm, ollama"),
         ("ollama", {"colour": "x"}, "colour: Extra inputs"),
         ("ollama", {"batch_size": 0}, "batch_size"),
         ("minilm", {"max_tokens": "many"}, "max_tokens"),
@@ -54,19 +56,16 @@ def test_provider_that_is_not_set_up_is_skipped_in_silence(events):
     assert levels(events) == [("embedding_provider_skipped", "info")]
 
 
-def test_provider_that_fails_is_passed_over_with_one_warning(nobody, ollama, events, monkeypatch):
-    monkeypatch.setitem(factory.PROVIDERS, "second", factory.PROVIDERS["ollama"])
+def test_provider_that_fails_is_passed_over_with_one_warning(nobody, ollama, events, site):
+    install(site, "other", {GROUP: {"second": "pipelines.models.embeddings.ollama:make"}})
     options = {"ollama": {"url": nobody}, "second": {"url": ollama.url}}
     embedded = embed_texts(["a book"] * 3, ["ollama", "second"], options, None)
     assert np.isfinite(embedded.vectors).all()
     assert levels(events) == [("embedding_provider_failed", "warning"), ("texts_embedded", "info")]
 
 
-def test_providers_are_made_only_when_their_turn_comes(ollama, monkeypatch):
-    def never(_):
-        raise AssertionError("was made")
-
-    monkeypatch.setitem(factory.PROVIDERS, "second", never)
+def test_providers_are_made_only_when_their_turn_comes(ollama, site):
+    install(site, "other", {GROUP: {"second": "other:make"}}, "raise AssertionError('was made')")
     assert embed_texts(["a book"], ["ollama", "second"], {"ollama": {"url": ollama.url}}, None)
 
 
