@@ -8,6 +8,7 @@ nearest one that some book has, so that a misspelt title is found all the same.
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -184,12 +185,18 @@ def search_words(text: str) -> list[str]:
     return [w[:-1] if len(w) > 3 and w[-1] == "s" else w for w in WORD.findall(joined)]
 
 
+_words_of_name = lru_cache(maxsize=10_000)(search_words)
+"""For fields of which many books say the same."""
+
+
 def _words_of(value: object) -> list[str]:
-    return [word for text in value_list(value) for word in search_words(text)]
+    if isinstance(value, str):
+        return search_words(value)
+    return [word for text in value_list(value) for word in _words_of_name(text)]
 
 
 def _phrases_of(value: object) -> list[str]:
-    return [" ".join(found) for text in value_list(value) if (found := search_words(text))]
+    return [" ".join(found) for text in value_list(value) if (found := _words_of_name(text))]
 
 
 def _nothing(like: sparse.csr_array) -> sparse.csr_array:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from pipelines.errors import ArtifactError, ConfigurationError
@@ -44,3 +47,13 @@ def test_folder_of_another_kind_is_refused(tmp_path):
     bundle().save(tmp_path / "bundle")
     with pytest.raises(ArtifactError, match="holds a bundle"):
         load_model(tmp_path / "bundle")
+
+
+def test_no_library_of_training_is_imported_to_serve():
+    program = (
+        "import sys; from pipelines.models.factory import create, model_names\n"
+        "for name in model_names(): create(name)\n"
+        "print(sorted({'implicit', 'mlflow', 'optuna', 'sklearn'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
