@@ -98,7 +98,7 @@ def _offers(group: str) -> Mapping[str, tuple[EntryPoint, ...]]:
 
 
 def _rank(offer: EntryPoint) -> tuple[bool, str, str]:
-    return offer.name, offer.name, _package(offer)
+    return not _is_own(offer), offer.name, _package(offer)
 
 
 def _is_own(offer: EntryPoint) -> bool:
