@@ -210,7 +210,7 @@ class EaseRecommender(ItemWeightsRecommender):
         blocks = on_all_cores(strongest, row_blocks(len(diagonal)))
         gram = sparse.csr_array(sparse.vstack(list(blocks), format="csr"))
         # An entry kept for one of two books belongs to both, or the matrix would not be symmetric.
-        gram = sparse.csr_array(gram)
+        gram = sparse.csr_array(gram.maximum(gram.T))
         gram.sort_indices()
         return gram, diagonal
 
