@@ -19,7 +19,7 @@ def dataset():
         user_nums=np.array([1, 0, 1, 0], np.int32),
         book_nums=np.array([2, 3, 4, 5], np.int32),
         weights=np.array([1, 0, 1, 1], np.float32),
-        parts=np.array([Part.TRAIN, Part.TRAIN, Part.TRAIN, Part.TEST], np.int8),
+        parts=np.array([Part.TEST, Part.TRAIN, Part.TRAIN, Part.TRAIN], np.int8),
         ordered=True,
         days=np.array([10, np.nan, 12, 13], np.float32),
     )
@@ -45,5 +45,5 @@ def test_dataset_of_unknown_times_and_order_stays_so(dataset, tmp_path):
 
 def test_models_learn_when_the_rows_of_their_parts_were_met(dataset):
     known = dataset.training_data(Part.TRAIN).interactions
-    assert known.matrix.indices.tolist() == [3, 2, 4]
-    np.testing.assert_array_equal(known.days, np.float32([np.nan, 10, 12]))
+    assert known.matrix.indices.tolist() == [3, 5, 4]
+    np.testing.assert_array_equal(known.days, np.float32([np.nan, 13, 12]))

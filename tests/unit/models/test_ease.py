@@ -97,6 +97,15 @@ def test_column_of_a_neighbourhood_is_the_ridge_regression_on_its_books():
         assert np.count_nonzero(weights[:, book]) <= 10
 
 
+def test_truncated_gram_matrix_stays_symmetric():
+    data = TrainingData(random_board(), wordless_books(N_BOOKS))
+    model = EaseRecommender(EaseConfig(neighborhood_size=1))
+    gram, _ = model._sparse_gram(model._readers(data), model._documents(data))
+    dense = gram.toarray()
+    assert (dense == dense.T).all()
+    assert 0 < np.count_nonzero(dense) < 8 * N_BOOKS
+
+
 @pytest.mark.parametrize("solver", ["dense", "neighborhoods"])
 class TestBothSolvers:
     def test_side_information_speaks_for_a_book_without_readers(self, solver):

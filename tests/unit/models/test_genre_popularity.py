@@ -51,6 +51,11 @@ def test_catalogue_without_genres_is_plain_popularity():
     assert scores(History.of([0]), genres=bare).tolist() == popularity(data(bare)).tolist()
 
 
+def test_genre_named_twice_counts_once():
+    once = [*GENRES[:5], ["sea"]]
+    assert scores(History.of([0, 5])).tolist() == scores(History.of([0, 5]), genres=once).tolist()
+
+
 @pytest.mark.parametrize("missing", [None, float("nan")])
 def test_missing_genres_are_no_genres(missing):
     some = [*GENRES[:4], missing, GENRES[5]]
