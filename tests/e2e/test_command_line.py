@@ -124,7 +124,7 @@ def test_ratings_in_another_encoding_are_read(bookrec: Bookrec, library: Path):
 
 def test_a_corrupt_model_is_refused(bookrec: Bookrec, library: Path, run_settings: Settings):
     assert bookrec("run", "--source", "interactions", "--data", library).code == 0
-    (array,) = run_settings.artifact_root.rglob("item_knn/similarities.npy")
+    (array,) = run_settings.artifact_root.rglob("item_knn/weights.npy")
     content = bytearray(array.read_bytes())
     content[-1] ^= 1
     array.write_bytes(content)
