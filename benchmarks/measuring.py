@@ -56,12 +56,19 @@ def run_module(
         subprocess.run(
             [python, "-m", module, *arguments, "--out", str(out)],
             env={**os.environ, **threads_environment(threads, library)},
+            preexec_fn=lambda: _stay_on(threads),
             cwd=ROOT,
             stdout=2,  # libraries that talk would spoil the tables
             check=True,
             timeout=timeout,
         )
         return json.loads(out.read_text())
+
+
+def _stay_on(cores: int) -> None:
+    """Not every thread pool has a variable; where the system can, none gets more than these."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
 
 @dataclass(frozen=True)

@@ -49,11 +49,14 @@ CONTESTS = {
     "matrix_factorization": Contest(
         {"embedding_size": 64, "iterations": 10},
         {
-            "implicit ALS": {"factors": 64, "iterations": 10},
+            "implicit ALS": {"factors": 64, "iterations": 10, "alpha": 2, "regularization": 1},
             "LensKit ImplicitMF": {"embedding_size": 64, "epochs": 10},
         },
     ),
-    "ease": Contest({}, {"LensKit EASE": {"regularization": 100}}),
+    "ease": Contest(
+        dict.fromkeys(("authors", "series", "genres", "title", "description"), 0),
+        {"LensKit EASE": {"regularization": 100}},
+    ),
     "user_knn": Contest({}, {"LensKit UserKNN": {}}),
 }
 """A model that is not named here has no peer and is measured alone, with its defaults."""

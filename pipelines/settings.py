@@ -76,6 +76,13 @@ class StackSettings(BaseModel):
     airflow_port: int = Field(8081, ge=1, le=65535)
 
 
+class BlendSettings(BaseModel):
+    """How the parts become one model."""
+
+    coverage_price: float = Field(0.02, ge=0, lt=1)
+    """Share of the NDCG@10 on validation readers that may be given up to show more books."""
+
+
 class EvaluationSettings(BaseModel):
     """Bounds on the time of an evaluation; readers beyond them are drawn by chance."""
 
@@ -141,6 +148,7 @@ class Settings(BaseSettings):
     stack: StackSettings = StackSettings()
     cache: CacheSettings = CacheSettings()
     split: SplitSettings = SplitSettings()
+    blend: BlendSettings = BlendSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tuning: TuningSettings = TuningSettings()
 

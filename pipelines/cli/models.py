@@ -62,7 +62,7 @@ def recommend(
     exclude: Excluded = None,
     include_seen: IncludeSeen = False,
     diversity: Diversity = 0.0,
-    popularity_damping: PopularityDamping = 0.0,
+    popularity_damping: PopularityDamping = None,
     alias: Alias = "champion",
     as_json: AsJson = False,
 ) -> None:

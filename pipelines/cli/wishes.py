@@ -45,7 +45,11 @@ Diversity = Annotated[
     float, typer.Option(help="0 is as ranked, 1 most varied.", rich_help_panel=_ORDER)
 ]
 PopularityDamping = Annotated[
-    float, typer.Option(help="0 is as ranked, 1 least known.", rich_help_panel=_ORDER)
+    float | None,
+    typer.Option(
+        help="0 suits the reader alone, 1 brings up the least shown; else as the model was tuned.",
+        rich_help_panel=_ORDER,
+    ),
 ]
 
 _OPTIONS = {
@@ -57,7 +61,7 @@ _OPTIONS = {
 
 
 def reranking(
-    *, filters: Mapping[str, Any], diversity: float, popularity_damping: float
+    *, filters: Mapping[str, Any], diversity: float, popularity_damping: float | None
 ) -> "Reranking":
     """
     The wishes as the models take them.

@@ -22,7 +22,6 @@ from pipelines.models.reranking import (
     UNCHANGED,
     Filters,
     Reranking,
-    damped,
     diversified,
     likeness,
 )
@@ -185,14 +184,18 @@ class ModelBundle:
         popularity = self.popularity.score(history)
         if not len(history.liked):
             return self._varied(rank(popularity, pool, excluded), n, reranking.diversity), 0
-        scores = damped(self.hybrid.score(history), popularity, reranking.popularity_damping)
-        head = rank(scores, pool, excluded)
+        head = rank(self._scores(history, reranking.popularity_damping), pool, excluded)
         modelled = self._varied(head, n, reranking.diversity)
         if len(head) >= n:
             return modelled, n
         tail = rank(popularity, pool, np.concatenate([excluded, head.book_nums]))
         popular = self._varied(tail, n - len(head), reranking.diversity)
         return _joined(modelled, popular, n), len(head)
+
+    def _scores(self, history: History, damping: float | None) -> Scores:
+        if damping is None:
+            return self.hybrid.score(history)
+        return self.hybrid.score_damped(history, damping)
 
     def _excluded(self, history: History, filters: Filters) -> BookNums:
         seen = history.book_nums if filters.exclude_seen else np.empty(0, np.int32)

@@ -34,7 +34,7 @@ def document_matrix(books: pd.DataFrame, weights: FieldWeights, max_words: int) 
     blocks = [
         weight * block
         for field, weight in weights.model_dump().items()
-        if (block := _field_block(books[field], TOKENS[field], max_words)) is not None and weight
+        if weight and (block := _field_block(books[field], TOKENS[field], max_words)) is not None
     ]
     if not blocks:
         return sparse.csr_array((len(books), 1))

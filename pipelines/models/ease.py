@@ -24,6 +24,7 @@ from pipelines.models.item_weights import (
     ItemWeightsRecommender,
     inverse_power,
     largest_of_rows,
+    largest_products,
     on_all_cores,
     row_blocks,
     without_diagonal,
@@ -198,17 +199,13 @@ class EaseRecommender(ItemWeightsRecommender):
     ) -> tuple[sparse.csr_array, Dense]:
         """The largest G_ij of each book off the diagonal, and G_jj + regularization."""
         beside = sparse.csr_array(sparse.hstack([readers.T, documents], format="csr"))
-        transposed = sparse.csr_array(beside.T)
         diagonal = np.asarray(beside.multiply(beside).sum(axis=1)).ravel()
         diagonal = (diagonal + self.config.regularization).astype(np.float32)
-
-        def strongest(rows: slice) -> sparse.csr_array:
-            block = without_diagonal(sparse.csr_array(beside[rows] @ transposed), rows.start)
-            relative = block.data / np.sqrt(diagonal[block.indices])
-            return largest_of_rows(block, 4 * self.config.neighborhood_size, relative)
-
-        blocks = on_all_cores(strongest, row_blocks(len(diagonal)))
-        gram = sparse.csr_array(sparse.vstack(list(blocks), format="csr"))
+        scale = np.sqrt(diagonal)
+        scaled = sparse.diags_array(1 / scale) @ beside
+        relative = largest_products(beside, scaled.T, 2 * self.config.neighborhood_size + 1)
+        gram = without_diagonal(relative)
+        gram.data *= scale[gram.indices]
         # An entry kept for one of two books belongs to both, or the matrix would not be symmetric.
         gram = sparse.csr_array(gram.maximum(gram.T))
         gram.sort_indices()

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from pipelines.data.interactions import History, TrainingData
+from pipelines.data.interactions import History, Interactions, TrainingData
 from pipelines.errors import ConfigurationError
 from pipelines.models.artifact import read_artifact, write_artifact
 from pipelines.models.base import (
@@ -20,6 +20,7 @@ from pipelines.models.base import (
     Scores,
 )
 from pipelines.models.blending import bucket_of, normalised
+from pipelines.models.exposure import damped, fair_thresholds, sampled, score_matrix
 from pipelines.models.factory import load_model
 
 Part = TypeVar("Part")
@@ -32,6 +33,8 @@ class HybridConfig(ModelConfig):
     weights: dict[str, Weight]
     by_history: dict[int, dict[str, Weight]] = Field(default_factory=dict)
     """Weights for readers of at least so many liked books; for others, and books, `weights`."""
+    damping: float = Field(0.0, ge=0, le=1)
+    """How far lists are spread over the catalogue; see `exposure.damped`."""
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
@@ -52,12 +55,15 @@ class HybridRecommender(Recommender):
     Scores a book by the weighted mean of what its parts say, each normalised for the reader.
 
     The mean is over the parts that have something to say for this history: a newcomer's comes from
-    popularity alone. A book that no part speaks of is not scored.
+    popularity alone. A book that no part speaks of is not scored. What each book must reach to be
+    shown its fair share is taken off, as far as `damping` says.
     """
 
     name: ClassVar[str] = "hybrid"
     config_class: ClassVar[type[ModelConfig]] = HybridConfig
     config: HybridConfig
+    thresholds_: Scores
+    """Of `exposure.fair_thresholds`."""
 
     def __init__(self, config: HybridConfig, parts: Mapping[str, Recommender]) -> None:
         if set(config.weights) != set(parts):
@@ -72,13 +78,27 @@ class HybridRecommender(Recommender):
         """Fit every part; the weights stay as configured, see `blending.fit_blend`."""
         for part, part_rng in zip(self.parts.values(), rng.spawn(len(self.parts)), strict=True):
             part.fit(data, rng=part_rng)
+        return self.fit_thresholds(data.interactions, rng=rng)
+
+    def fit_thresholds(self, interactions: Interactions, *, rng: np.random.Generator) -> Self:
+        """Learn what is needed beside fitted parts; draws from `rng` where readers are many."""
+        self.thresholds_ = np.zeros(interactions.n_books, np.float32)  # while they are learnt
+        readers = sampled(interactions, rng)
+        self.thresholds_ = fair_thresholds(score_matrix(self, readers, interactions.n_books))
         return self
 
     def score(self, history: History) -> Scores:
-        """Weighted means, in [0, 1]; -inf where every part is silent."""
+        """Weighted means less what `damping` takes, in [-1, 1]; -inf where every part is silent."""
+        return self.score_damped(history, self.config.damping)
+
+    def score_damped(self, history: History, damping: float) -> Scores:
+        """The same with another damping than the configured one."""
         weights = self.config.weights_for(len(history.liked))
         said = [(weight, part.score(history)) for part, weight in _weighted(self.parts, weights)]
-        return _weighted_mean(said, history.book_nums)
+        scores = _weighted_mean(said, history.book_nums)
+        if not damping or not len(history.liked):  # nothing is shown for fitting an unknown taste
+            return scores
+        return damped(scores, self.thresholds_, damping)
 
     def similarity(self, book_num: int) -> Scores:
         """Weighted means of the parts that know similar books, in [0, 1]."""
@@ -103,14 +123,16 @@ class HybridRecommender(Recommender):
     def save(self, folder: Path) -> None:
         """Write each part as an artifact of its own, in `parts/`."""
         parts = {f"parts/{name}": part.save for name, part in self.parts.items()}
-        write_artifact(folder, self.name, self.config, {}, parts)
+        write_artifact(folder, self.name, self.config, {"thresholds": self.thresholds_}, parts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Open a saved model and all its parts."""
-        config = read_artifact(folder, cls.name).config_as(HybridConfig)
-        parts = {name: load_model(folder / "parts" / name) for name in config.weights}
-        return cls(config, parts)
+        artifact = read_artifact(folder, cls.name)
+        config = artifact.config_as(HybridConfig)
+        model = cls(config, {n: load_model(folder / "parts" / n) for n in config.weights})
+        model.thresholds_ = artifact.array("thresholds")
+        return model
 
 
 def _weighted(parts: Mapping[str, Part], weights: Mapping[str, float]) -> list[tuple[Part, float]]:

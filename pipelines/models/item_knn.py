@@ -13,8 +13,7 @@ from pipelines.models.item_weights import (
     ItemWeightsRecommender,
     inverse_power,
     largest_of_rows,
-    on_all_cores,
-    row_blocks,
+    largest_products,
     without_diagonal,
 )
 
@@ -28,8 +27,8 @@ class ItemKnnConfig(ItemWeightsConfig):
     """
 
     k_neighbors: int = Field(300, ge=1)
-    shrinkage: float = Field(3.0, ge=0)
-    """Pulls down similarities that rest on few readers."""
+    shrinkage: float = Field(2.0, ge=0)
+    """So many more readers does each book seem to have: few shared ones say less."""
     user_exponent: float = Field(0.5, ge=0)
     """Above 0, a reader of many books says less about each pair of them."""
     item_exponent: float = Field(0.5, ge=0)
@@ -43,19 +42,19 @@ class ItemKnnRecommender(ItemWeightsRecommender):
     Weighs book j for book i by how many readers they share.
 
     W_ij = sum_u(x_ui x_uj / n_u^user_exponent)
-           / (n_i^item_exponent n_j^candidate_exponent + shrinkage)
+           / ((n_i + shrinkage)^item_exponent (n_j + shrinkage)^candidate_exponent)
 
     where x_ui is the weight of book i for reader u, n_u the sum of the reader's weights and n_i
     the sum of the book's. Row i keeps its `k_neighbors` largest W_ij.
 
     Notes:
-        O(sum of squared history lengths) time; each core holds one block of sparse rows.
+        O(sum of squared history lengths) time; the product is never held whole.
     """
 
     name: ClassVar[str] = "item_knn"
     config_class: ClassVar[type[ModelConfig]] = ItemKnnConfig
     search_space: ClassVar[SearchSpace] = {
-        "shrinkage": Range(0.1, 100, log=True),
+        "shrinkage": Range(0.1, 30, log=True),
         "user_exponent": Range(0, 1.2),
         "item_exponent": Range(0, 1.2),
         "candidate_exponent": Range(0, 1.2),
@@ -66,16 +65,12 @@ class ItemKnnRecommender(ItemWeightsRecommender):
     def _learn(self, data: TrainingData) -> sparse.csr_array:
         config = self.config
         liked = data.interactions.liked
-        sums = np.asarray(liked.sum(axis=0), dtype=np.float64)
-        candidate = sums**config.candidate_exponent
+        sums = np.asarray(liked.sum(axis=0)) + config.shrinkage
         by_reader = inverse_power(np.asarray(liked.sum(axis=1)), config.user_exponent)
-        weighted = (sparse.diags_array(by_reader) @ liked).T.tocsr()
-
-        def neighbours(rows: slice) -> sparse.csr_array:
-            block = without_diagonal(sparse.csr_array(weighted[rows] @ liked), rows.start)
-            item = np.repeat(sums[rows] ** config.item_exponent, np.diff(block.indptr))
-            block.data /= (item * candidate[block.indices] + config.shrinkage).astype(np.float32)
-            return largest_of_rows(block, config.k_neighbors)
-
-        blocks = on_all_cores(neighbours, row_blocks(len(sums)))
-        return sparse.csr_array(sparse.vstack(list(blocks), format="csr"))
+        by_item = inverse_power(sums, config.item_exponent)
+        by_candidate = inverse_power(sums, config.candidate_exponent)
+        items = sparse.diags_array(by_item) @ liked.T @ sparse.diags_array(by_reader)
+        candidates = liked @ sparse.diags_array(by_candidate)
+        # One more, because each book is its own neighbour.
+        nearest = largest_products(items, candidates, config.k_neighbors + 1)
+        return largest_of_rows(without_diagonal(nearest), config.k_neighbors)

@@ -133,23 +133,53 @@ def inverse_power(sums: npt.NDArray[np.floating], exponent: float) -> npt.NDArra
 
 
 def row_blocks(n_rows: int) -> list[slice]:
-    """Slices of `BLOCK_ROWS` rows that cover all rows."""
+    """Slices of at most `BLOCK_ROWS` rows that cover all rows."""
     return [slice(start, start + BLOCK_ROWS) for start in range(0, n_rows, BLOCK_ROWS)]
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def on_all_cores(work: Callable[[Any], Block], tasks: Iterable[Any]) -> Iterator[Block]:
     """The results of independent pieces of work, in order, made by one thread a core."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         yield from pool.map(work, tasks)
 
 
-def without_diagonal(block: sparse.csr_array, first_row: int) -> sparse.csr_array:
-    """Some rows of a square matrix, from `first_row` on, without what stands on its diagonal."""
-    rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-    kept = block.indices != rows + first_row
-    counts = np.bincount(rows[kept], minlength=block.shape[0])
+def largest_products(left: sparse.sparray, right: sparse.sparray, k: int) -> sparse.csr_array:
+    """
+    The `k` largest entries of each row of a product, which is never held whole.
+
+    Args:
+        left: Not negative, as `right`.
+        right: Has as many rows as `left` has columns.
+        k: Entries kept of a row, at least 1.
+
+    Returns:
+        CSR, float32, with sorted indices.
+    """
+    # Imported here because serving never fits, and is installed without it.
+    from sparse_dot_topn import sp_matmul_topn
+
+    product = sp_matmul_topn(
+        sparse.csr_matrix(left, dtype=np.float32),
+        sparse.csr_matrix(right, dtype=np.float32),
+        top_n=k,
+        n_threads=cores(),
+    )
+    product.sort_indices()
+    return sparse.csr_array(product)
+
+
+def without_diagonal(matrix: sparse.csr_array) -> sparse.csr_array:
+    """A square matrix without what stands on its diagonal."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    kept = matrix.indices != rows
+    counts = np.bincount(rows[kept], minlength=matrix.shape[0])
     indptr = np.concatenate([[0], np.cumsum(counts)])
-    return sparse.csr_array((block.data[kept], block.indices[kept], indptr), shape=block.shape)
+    return sparse.csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
 
 
 def largest_of_rows(
@@ -167,26 +197,28 @@ def largest_of_rows(
         CSR with sorted indices.
     """
     compared = matrix.data if by is None else by
-    rows = zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True)
-    kept = [
-        start + _largest(compared[start:stop], matrix.indices[start:stop], k)
-        for start, stop in rows
-    ]
-    entries = np.concatenate([np.empty(0, np.int64), *kept])
-    indptr = np.concatenate([[0], np.cumsum([len(one) for one in kept])])
-    return sparse.csr_array(
-        (matrix.data[entries], matrix.indices[entries], indptr), shape=matrix.shape
+    kept = np.ones(len(compared), np.bool_)
+    sizes = np.diff(matrix.indptr)
+    for row in np.flatnonzero(sizes > k):
+        entries = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        kept[entries] = _largest(compared[entries], matrix.indices[entries], k)
+    counts = np.minimum(sizes, k)
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    largest = sparse.csr_array(
+        (matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape
     )
+    largest.sort_indices()
+    return largest
 
 
 def _largest(
     values: npt.NDArray[np.floating], columns: npt.NDArray[np.integer], k: int
-) -> npt.NDArray[np.int64]:
-    """Positions of the `k` largest values, by ascending column."""
-    positions = np.arange(len(values))
-    if k < len(values):
-        threshold = np.partition(values, len(values) - k)[len(values) - k]
-        positions = np.flatnonzero(values >= threshold)
-        order = np.lexsort((columns[positions], -values[positions]))[:k]
-        positions = positions[order]
-    return positions[np.argsort(columns[positions])]
+) -> npt.NDArray[np.bool_]:
+    """Which of more than `k` values are the `k` largest; of equal ones those of low columns."""
+    threshold = np.partition(values, len(values) - k)[len(values) - k]
+    kept = values >= threshold
+    surplus = np.count_nonzero(kept) - k
+    if surplus:
+        at_the_edge = np.flatnonzero(values == threshold)
+        kept[at_the_edge[np.argsort(columns[at_the_edge])[-surplus:]]] = False
+    return kept

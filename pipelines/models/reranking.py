@@ -96,27 +96,12 @@ class Reranking(BaseModel):
     filters: Filters = Filters()
     diversity: Knob = 0.0
     """0 is as ranked, 1 the most varied; see `diversified`."""
-    popularity_damping: Knob = 0.0
-    """0 is as ranked, 1 the least known; see `damped`."""
+    popularity_damping: Knob | None = None
+    """0 looks at the reader alone, 1 spreads most; see `exposure.damped`. None: the model's own."""
 
 
 NO_FILTERS = Filters()
 UNCHANGED = Reranking()
-
-
-def damped(scores: Scores, popularity: Scores, knob: float) -> Scores:
-    """
-    Scores less `knob` times the popularity of each book, itself divided by that of the top book.
-
-    Args:
-        scores: Shape (n_books,), those of a hybrid, which lie in [0, 1]; -inf stays -inf.
-        popularity: Shape (n_books,), log(1 + readers who like it).
-        knob: 0 gives `scores` itself.
-    """
-    top = popularity.max(initial=0)
-    if not knob or not top > 0:
-        return scores
-    return scores - np.float32(knob) * (popularity / top)
 
 
 def diversified(

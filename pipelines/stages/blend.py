@@ -4,13 +4,15 @@ from threadpoolctl import threadpool_limits
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.splits import Part
-from pipelines.evaluation.protocol import holdout
+from pipelines.evaluation.damping import choose_damping
+from pipelines.evaluation.protocol import Holdout, holdout
 from pipelines.models.blending import fit_blend
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.exposure import max_readers, score_matrix
 from pipelines.models.hybrid import HybridConfig, HybridRecommender
 from pipelines.models.popularity import PopularityRecommender
 from pipelines.stages.run_context import RunContext, Summary
-from pipelines.stages.train import address, fitted
+from pipelines.stages.train import FITS, address, fitted
 
 
 def run(ctx: RunContext) -> Summary:
@@ -28,25 +30,49 @@ def run(ctx: RunContext) -> Summary:
         blend = fit_blend(
             candidates, readers.histories, readers.relevant, rng=ctx.rng("cut histories")
         )
-    config = HybridConfig(weights=blend.weights, by_history=blend.by_history)
-    with ctx.stage("blend", inputs=["preprocess", *map(address, models)]) as draft:
+        config = HybridConfig(weights=blend.weights, by_history=blend.by_history)
+        damping, by_damping = _damping(ctx, HybridRecommender(config, candidates), readers, dataset)
+        config = config.model_copy(update={"damping": damping})
+        judging = dataset.interactions(*FITS["judging"])
         judged = HybridRecommender(config, fitted(ctx.folder, models, "judging"))
+        judged.fit_thresholds(judging, rng=ctx.rng("thresholds for judging"))
+        everything = dataset.interactions(*FITS["serving"])
+        served = HybridRecommender(config, fitted(ctx.folder, models, "serving"))
+        served.fit_thresholds(everything, rng=ctx.rng("thresholds for serving"))
+    with ctx.stage("blend", inputs=["preprocess", *map(address, models)]) as draft:
         judged.save(draft.folder / "judging")
         ModelBundle(
-            hybrid=HybridRecommender(config, fitted(ctx.folder, models, "serving")),
+            hybrid=served,
             popularity=PopularityRecommender().fit(
-                dataset.training_data(*Part), rng=ctx.rng("fallback")
+                dataset.training_data(*FITS["serving"]), rng=ctx.rng("fallback")
             ),
             users=dataset.users,
             books=dataset.books,
-            interactions=dataset.interactions(*Part),
+            interactions=everything,
             catalogue=dataset.catalogue,
         ).save(draft.folder / "bundle")
         draft.summary |= {
             "weights": blend.weights,
             "weights_by_history": blend.by_history,
+            "damping": damping,
+            "ndcg_at_10_by_damping": by_damping,
             "validation_ndcg_at_10": blend.ndcg_at_10,
             "by_model": blend.by_part,
             "readers": len(readers),
         }
     return draft.summary
+
+
+def _damping(
+    ctx: RunContext, undamped: HybridRecommender, readers: Holdout, dataset: Dataset
+) -> tuple[float, dict[float, float]]:
+    """The damping that the validation readers can afford, and what they would get at others."""
+    n_books = len(dataset.books)
+    chosen = [
+        (history, relevant)
+        for history, relevant in zip(readers.histories, readers.relevant, strict=True)
+        if len(history.liked)
+    ][: max_readers(n_books)]
+    scores = score_matrix(undamped, [history for history, _ in chosen], n_books)
+    price = ctx.settings.blend.coverage_price
+    return choose_damping(scores, [relevant for _, relevant in chosen], price=price)

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import structlog
 
 from pipelines.cli import main, models
 from pipelines.cli.wishes import reranking
 from pipelines.errors import ConfigurationError
-from tests.factories import bundle
+from tests.factories import N_BOOKS, bundle
 
 Ask = Callable[..., list[int]]
 
@@ -22,6 +23,7 @@ def run(monkeypatch, capsys) -> Callable[..., str]:
     """Run a command on a small model and give what it printed, or the line that it ended with."""
     served = bundle()
     served.hybrid.parts.pop("content")
+    served.hybrid.thresholds_ = np.full(N_BOOKS, 0.5, np.float32)
 
     @contextmanager
     def opened(_: str):
@@ -66,12 +68,11 @@ def test_only_books_that_fit_are_listed(recommend, options, expected):
 
 
 def test_knobs_reach_the_list(run, recommend):
-    def score(*options: object) -> float:
-        return json.loads(run("recommend", "--user", "ann", *options, "--json"))["items"][0][
-            "score"
-        ]
+    def best(*options: object) -> float:
+        answer = json.loads(run("recommend", "--liked", 30, *options, "--json"))
+        return answer["items"][0]["score"]
 
-    assert score("--popularity-damping", 0.5) < score()
+    assert best("--popularity-damping", 1) < best("--popularity-damping", 0.5) < best()
     varied = recommend("--user", "nobody", "-n", 3, "--diversity", 1)
     assert varied != recommend("--user", "nobody", "-n", 3)
 

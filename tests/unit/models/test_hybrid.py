@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipelines.data.interactions import History
+from pipelines.data.interactions import History, Interactions
 from pipelines.errors import ConfigurationError
 from pipelines.models.base import Recommender
 from pipelines.models.hybrid import HybridConfig, HybridRecommender
@@ -143,3 +143,31 @@ def test_weights_follow_the_number_of_liked_books():
 def test_buckets_of_other_parts_are_refused():
     with pytest.raises(ValidationError, match="same parts"):
         HybridConfig(weights={"a": 1}, by_history={5: {"b": 1}})
+
+
+def test_damping_takes_off_what_each_book_must_reach():
+    model = hybrid(a=(1, Says(9, 1, 0, NOTHING)))
+    model.thresholds_ = np.array([0, 0.75, 0, 0.5], np.float32)
+    assert model.score_damped(READER, 1)[1:].tolist() == [0.25, 0, NOTHING]
+    assert model.score(READER)[1:].tolist() == [1, 0, NOTHING]
+
+
+def test_damping_leaves_the_list_of_an_unknown_taste_alone():
+    model = hybrid(a=(1, Says(0, 1, 0.25)))
+    model.thresholds_ = np.ones(3, np.float32)
+    assert model.score_damped(History.of([]), 1).tolist() == model.score(History.of([])).tolist()
+
+
+def test_a_book_that_suits_everybody_must_reach_more():
+    class Suits(Says):
+        def score(self, history):
+            own = np.zeros(30, np.float32)
+            own[[0, 1 + int(history.book_nums[0])]] = 1, 0.9
+            return own
+
+    readers = Interactions.build(np.arange(20), np.arange(20), np.ones(20, np.float32), (20, 30))
+    model = HybridRecommender(HybridConfig(weights={"a": 1}, damping=1.0), {"a": Suits()})
+    model.fit_thresholds(readers, rng=np.random.default_rng(0))
+    lists = model.recommend(readers.histories(range(20)), 1)
+    assert {int(one.book_nums[0]) for one in lists} == set(range(1, 21))
+    assert model.thresholds_[0] == 1

@@ -25,7 +25,8 @@ def dense_similarity(interactions, config):
     n_u, n_i = x.sum(axis=1), x.sum(axis=0)
     x_u = x[n_u > 0]
     shared = x_u.T @ (x_u / n_u[n_u > 0, np.newaxis] ** config.user_exponent)
-    bound = np.outer(n_i**config.item_exponent, n_i**config.candidate_exponent) + config.shrinkage
+    n_i += config.shrinkage
+    bound = np.outer(n_i**config.item_exponent, n_i**config.candidate_exponent)
     with np.errstate(invalid="ignore"):
         similarity = np.nan_to_num(shared / bound)
     np.fill_diagonal(similarity, 0)
@@ -69,13 +70,14 @@ def test_equal_neighbours_are_kept_by_ascending_book_num():
     assert np.flatnonzero(np.isfinite(model.similarity(5))).tolist() == [0, 1]
 
 
-def test_blocks_do_not_show(monkeypatch):
+def test_number_of_cores_does_not_show(monkeypatch):
     board = random_board()
-    whole = fitted(board)
-    monkeypatch.setattr("pipelines.models.item_weights.BLOCK_ROWS", 7)
-    in_blocks = fitted(board)
-    assert in_blocks.weights_.tobytes() == whole.weights_.tobytes()
-    assert in_blocks.indices_.tobytes() == whole.indices_.tobytes()
+    monkeypatch.setattr("pipelines.models.item_weights.cores", lambda: 1)
+    alone = fitted(board)
+    monkeypatch.setattr("pipelines.models.item_weights.cores", lambda: 3)
+    together = fitted(board)
+    assert together.weights_.tobytes() == alone.weights_.tobytes()
+    assert together.indices_.tobytes() == alone.indices_.tobytes()
 
 
 def test_neighbours_stand_in_ascending_order():

@@ -5,6 +5,7 @@ from scipy import sparse
 from pipelines.models.item_weights import (
     inverse_power,
     largest_of_rows,
+    largest_products,
     on_all_cores,
     row_blocks,
     without_diagonal,
@@ -38,14 +39,24 @@ def test_unsorted_rows_come_out_sorted():
     assert largest_of_rows(unsorted, 9).data.tolist() == [3, 2, 1]
 
 
-def test_diagonal_of_a_block_goes_and_nothing_else():
-    block = without_diagonal(csr([[1, 2, 3, 4], [5, 6, 7, 8]]), 1)
-    assert block.toarray().tolist() == [[1, 0, 3, 4], [5, 6, 0, 8]]
-    assert block.nnz == 6
+def test_diagonal_goes_and_nothing_else():
+    matrix = without_diagonal(csr([[1, 2, 3], [4, 5, 6], [7, 8, 9]]))
+    assert matrix.toarray().tolist() == [[0, 2, 3], [4, 0, 6], [7, 8, 0]]
+    assert matrix.nnz == 6
 
 
-def test_block_without_a_diagonal_stays():
-    assert without_diagonal(csr([[0, 0, 3, 4]]), 0).toarray().tolist() == [[0, 0, 3, 4]]
+def test_matrix_without_a_diagonal_stays():
+    assert without_diagonal(csr([[0, 3], [4, 0]])).toarray().tolist() == [[0, 3], [4, 0]]
+
+
+def test_largest_products_are_those_of_the_whole_product():
+    rng = np.random.default_rng(0)
+    left, right = (csr(rng.random((20, 20)) * (rng.random((20, 20)) < 0.4)) for _ in range(2))
+    whole = largest_of_rows(sparse.csr_array(left @ right), 5)
+    largest = largest_products(left, right, 5)
+    assert largest.dtype == np.float32
+    assert largest.indices.tolist() == whole.indices.tolist()
+    assert largest.data == pytest.approx(whole.data, rel=1e-5)
 
 
 def test_nothing_is_divided_by_nothing():

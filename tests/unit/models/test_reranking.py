@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pipelines.models.base import RankedBooks
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.factory import create
-from pipelines.models.reranking import UNCHANGED, Filters, Reranking, damped, diversified, likeness
+from pipelines.models.reranking import UNCHANGED, Filters, Reranking, diversified, likeness
 from tests.factories import N_BOOKS, USERS, bundle, catalogue, checkerboard_data
 
 
@@ -274,27 +274,28 @@ def test_nothing_is_alike_where_no_part_knows_similar_books():
     assert likeness(made.hybrid, made.catalogue, np.array([1, 2], np.int32))(0).tolist() == [0, 0]
 
 
-def test_damping_subtracts_the_share_of_the_most_popular_book():
-    scores = np.array([0.9, 0.8, -np.inf], np.float32)
-    popularity = np.array([4, 1, 2], np.float32)
-    assert damped(scores, popularity, 0) is scores
-    lowered = damped(scores, popularity, 0.4)
-    assert lowered.tolist() == pytest.approx([0.5, 0.7, -np.inf])
-    assert lowered.dtype == np.float32
-    assert damped(scores, np.zeros(3, np.float32), 1) is scores
-
-
-def test_damping_lowers_each_score_by_what_everyone_reads(served):
+def test_damping_lowers_each_score_by_what_the_book_must_reach(served):
     history = served.interactions.history(0)
     plain, n_plain = served._ranked(history, N_BOOKS)
     lowered, n_lowered = served._ranked(history, N_BOOKS, Reranking(popularity_damping=0.5))
     assert n_plain == n_lowered > 1
-    popularity = served.popularity.scores_ / served.popularity.scores_.max()
+    thresholds = served.hybrid.thresholds_
+    assert thresholds.max() > 0
     scores = dict(zip(plain.book_nums.tolist(), plain.scores.tolist(), strict=True))
     for num, score in zip(lowered.book_nums[:n_lowered], lowered.scores, strict=False):
-        assert score == pytest.approx(scores[num] - 0.5 * popularity[num], abs=1e-6)
+        assert score == pytest.approx(scores[num] - 0.5 * thresholds[num], abs=1e-6)
     assert (np.diff(lowered.scores) <= 0).all()
-    assert popularity[lowered.book_nums[0]] > 0
+
+
+def test_a_damping_that_is_asked_for_takes_the_place_of_the_models_own(served):
+    made = bundle()
+    made.hybrid.config = made.hybrid.config.model_copy(update={"damping": 0.5})
+    half = served.recommend("ann", 5, reranking=Reranking(popularity_damping=0.5))
+    assert made.recommend("ann", 5) == half
+    assert made.recommend("ann", 5, reranking=Reranking(popularity_damping=0)) != half
+    assert made.recommend("ann", 5, reranking=Reranking(popularity_damping=0)) == served.recommend(
+        "ann", 5
+    )
 
 
 def test_damping_leaves_popular_lists_alone(served):
