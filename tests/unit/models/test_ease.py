@@ -84,17 +84,18 @@ def test_neighbourhoods_of_all_books_give_what_the_dense_solver_gives():
 
 def test_column_of_a_neighbourhood_is_the_ridge_regression_on_its_books():
     board = random_board(share=0.7)  # so that every two books share a reader
-    model = fitted(board, solver="neighborhoods", neighborhood_size=15, user_exponent=0)
+    half = N_BOOKS // 2
+    model = fitted(board, solver="neighborhoods", neighborhood_size=half, user_exponent=0)
     x = board.liked.toarray().astype(np.float64)
     gram, weights = x.T @ x, weights_of(model)
     for book in range(N_BOOKS):
         nearness = gram[book] / np.sqrt(np.diag(gram) + 20)
         nearness[book] = -np.inf
-        near = np.argsort(-nearness, kind="stable")[:15]
-        regularized = gram[np.ix_(near, near)] + 20 * np.eye(15)
+        near = np.argsort(-nearness, kind="stable")[:half]
+        regularized = gram[np.ix_(near, near)] + 20 * np.eye(half)
         expected = np.linalg.solve(regularized, gram[near, book])
         assert weights[near, book] == pytest.approx(expected, rel=1e-3, abs=1e-6)
-        assert np.count_nonzero(weights[:, book]) <= 15
+        assert np.count_nonzero(weights[:, book]) <= half
 
 
 def test_truncated_gram_matrix_stays_symmetric():
