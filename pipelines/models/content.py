@@ -25,9 +25,9 @@ from pipelines.models.base import (
 from pipelines.models.documents import FieldWeights, book_texts, document_matrix
 from pipelines.models.embeddings.base import TFIDF
 from pipelines.models.embeddings.factory import Embedded, embed_texts
-from pipelines.models.lexical_index import LexicalIndex
 from pipelines.models.neighbours import NeighbourLists, RowProducts
-from pipelines.models.text_search import TextSearch
+from pipelines.models.search.lexical_index import LexicalIndex
+from pipelines.models.search.text_search import TextSearch
 from pipelines.models.vector_index import APPROXIMATE_FROM, VectorIndex, Vectors
 
 CACHE = "embeddings"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipelines.models.spelling import Spelling, distance
+from pipelines.models.search.spelling import Spelling, distance
 
 WORDS = np.array(
     sorted([b"iron", b"orbit", b"client", b"wizard", b"wizards", b"lizard", b"tolkien"])

@@ -19,8 +19,15 @@ from scipy import sparse
 
 from pipelines.models.artifact import read_artifact, write_artifact
 from pipelines.models.base import ModelConfig, Scores
-from pipelines.models.postings import TOKEN_BYTES, UNKNOWN, Positions, Postings, counted, value_list
-from pipelines.models.spelling import Spelling
+from pipelines.models.search.postings import (
+    TOKEN_BYTES,
+    UNKNOWN,
+    Positions,
+    Postings,
+    counted,
+    value_list,
+)
+from pipelines.models.search.spelling import Spelling
 
 KIND = "lexical_index"
 WORD = re.compile(r"[^\W_]+")

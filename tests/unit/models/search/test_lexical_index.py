@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipelines.models.lexical_index import LexicalIndex, search_words
+from pipelines.models.search.lexical_index import LexicalIndex, search_words
 from tests.factories import books_frame, wordless_books
 
 

@@ -12,7 +12,7 @@ from pipelines.errors import ConfigurationError, EmbeddingError, NoProviderError
 from pipelines.models.base import RankedBooks, Scores, rank
 from pipelines.models.embeddings.base import TFIDF, EmbeddingProvider
 from pipelines.models.embeddings.factory import Options, create_provider
-from pipelines.models.lexical_index import LexicalIndex, search_words
+from pipelines.models.search.lexical_index import LexicalIndex, search_words
 from pipelines.models.vector_index import VectorIndex, Vectors
 
 log = structlog.get_logger()

@@ -6,8 +6,8 @@ from pipelines.data.interactions import TrainingData
 from pipelines.errors import NotFittedError
 from pipelines.models.content import ContentConfig, ContentRecommender
 from pipelines.models.documents import book_texts
-from pipelines.models.lexical_index import LexicalIndex
-from pipelines.models.text_search import PAUSE_SECONDS, QueryEmbedder, TextSearch
+from pipelines.models.search.lexical_index import LexicalIndex
+from pipelines.models.search.text_search import PAUSE_SECONDS, QueryEmbedder, TextSearch
 from pipelines.models.vector_index import VectorIndex
 from tests.factories import N_BOOKS, books_frame, checkerboard, wordless_books
 from tests.unit.models.embeddings.ollama_stub import MODEL, running
