@@ -44,7 +44,8 @@ class Judge:
         assert (every.user_nums[chosen] == user_nums).all()
         self._relevant = [every.relevant[i] for i in chosen]
         self._n_relevant = np.array([len(books) for books in self._relevant])
-        self._met = [every.histories[i].book_nums for i in chosen]
+        self.histories = [every.histories[i] for i in chosen]
+        self._met = [history.book_nums for history in self.histories]
 
     def row(self, model: str, lists: Sequence[BookNums], fit_seconds: float) -> Row:
         """

@@ -23,8 +23,11 @@ def test_quality_compares_the_hybrid_with_peers(
     data, out = ["--source", "interactions", "--data", str(library)], tmp_path / "quality.json"
     quality.main([*data, "--trials", "1", "--peers", *peers, "--out", str(out)])
     told = json.loads(out.read_text())
-    assert {row["model"] for row in told["rows"]} == {"hybrid", "popularity", "item_knn", *peers}
-    assert f"hybrid / {told['best_peer']}:" in capsys.readouterr().out
+    spread = {f"hybrid, damping {knob}" for knob in quality.DAMPINGS}
+    ours = {"hybrid", "popularity", "item_knn"} | spread
+    assert {row["model"] for row in told["rows"]} == ours | peers
+    assert told["verdicts"].keys() == {"hybrid"} | spread
+    assert f"over {told['best_peer']}, " in capsys.readouterr().out
 
 
 def test_training_measures_ours_and_theirs_in_turns(tmp_path: Path):
