@@ -8,6 +8,7 @@ doi 10.1145/3535335].
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,15 @@ class BookFacts:
 NO_FACTS = BookFacts()
 
 
+class Ranks(Protocol):
+    """What can be measured: whatever ranks books for histories."""
+
+    name: str
+
+    def recommend(self, histories: Sequence[History], n: int) -> list[RankedBooks]:
+        """As `Recommender.recommend`."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What was measured."""
@@ -111,7 +121,7 @@ def holdout(
 
 
 def evaluate(
-    model: Recommender,
+    model: Ranks | Recommender,
     holdout: Holdout,
     *,
     n_books: int,
@@ -187,7 +197,7 @@ def _probe(model: Recommender, histories: Sequence[History]) -> None:
 
 
 def _ask(
-    model: Recommender, histories: Sequence[History], n_books: int
+    model: Ranks | Recommender, histories: Sequence[History], n_books: int
 ) -> tuple[list[RankedBooks], float]:
     """A list for each history, and the seconds the model took."""
     ranked: list[RankedBooks] = []
