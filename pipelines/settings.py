@@ -79,7 +79,7 @@ class StackSettings(BaseModel):
 class BlendSettings(BaseModel):
     """How the parts become one model."""
 
-    coverage_price: float = Field(0.02, ge=0, lt=1)
+    coverage_price: float = Field(0.01, ge=0, lt=1)
     """Share of the NDCG@10 on validation readers that may be given up to show more books."""
 
 
