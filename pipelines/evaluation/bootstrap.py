@@ -124,15 +124,25 @@ def compare(
     """
     `a` against each of `rivals`, all on the same readers in the same order.
 
+    Readers whose value of a rival is NaN are left out of that comparison.
+
     Raises:
         ValueError: the shapes differ, or there are no readers.
     """
-    differences = [paired_difference(a, b, rng=rng) for b in rivals.values()]
-    p_values = [p_value(a, b, rng=rng) for b in rivals.values()]
+    pairs = [_both_known(a, b) for b in rivals.values()]
+    differences = [paired_difference(*pair, rng=rng) for pair in pairs]
+    p_values = [p_value(*pair, rng=rng) for pair in pairs]
     return {
         name: Comparison(d.mean, d.low, d.high, d.n, p, corrected)
         for name, d, p, corrected in zip(rivals, differences, p_values, holm(p_values), strict=True)
     }
+
+
+def _both_known(a: Values, b: Values) -> tuple[Values, Values]:
+    if a.shape != b.shape:
+        return a, b  # refused where they are paired
+    known = ~np.isnan(b)
+    return a[known], b[known]
 
 
 def _paired(a: Values, b: Values) -> Values:

@@ -11,6 +11,8 @@ from pipelines.models.exposure import LIST_LENGTH, ScoreMatrix, damped, fair_thr
 
 KNOBS = tuple(np.linspace(0, 1, 11).round(1).tolist())
 """What is tried."""
+MIN_READERS = 30
+"""With fewer, that nothing was lost may be chance."""
 
 
 def choose_damping(
@@ -29,9 +31,10 @@ def choose_damping(
             best knob is taken.
 
     Returns:
-        The knob, and the mean NDCG@10 that each of `KNOBS` reached; 0 and nothing without readers.
+        The knob, and the mean NDCG@10 that each of `KNOBS` reached; 0 and nothing with too few
+        readers to tell.
     """
-    if not len(scores):
+    if len(scores) < MIN_READERS:
         return 0.0, {}
     thresholds = fair_thresholds(scores)
     reached = {knob: _ndcg(damped(scores, thresholds, knob), relevant) for knob in KNOBS}

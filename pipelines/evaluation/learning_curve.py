@@ -74,7 +74,7 @@ def learning_curve(
         clock: Gives seconds.
     """
     judging, order, *fits = rng.spawn(2 + len(SHARES))
-    judged = _some(readers, judging)
+    judged = readers.take(np.sort(judging.permutation(len(readers))[:MAX_JUDGED]))
     known = np.flatnonzero(np.diff(data.interactions.matrix.indptr))
     known = order.permutation(known)
     points: list[Point] = []
@@ -103,15 +103,6 @@ def of_readers(data: TrainingData, user_nums: npt.NDArray[np.integer]) -> Traini
     indptr = np.concatenate([[0], np.cumsum(np.where(chosen, counts, 0))]).astype(np.int64)
     kept = sparse.csr_array((matrix.data[rows], matrix.indices[rows], indptr), shape=matrix.shape)
     return replace(data, interactions=Interactions(kept, None if days is None else days[rows]))
-
-
-def _some(readers: Holdout, rng: np.random.Generator) -> Holdout:
-    chosen = np.sort(rng.permutation(len(readers))[:MAX_JUDGED])
-    return Holdout(
-        [readers.histories[i] for i in chosen],
-        [readers.relevant[i] for i in chosen],
-        readers.user_nums[chosen],
-    )
 
 
 def _judged(

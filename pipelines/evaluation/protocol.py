@@ -44,6 +44,14 @@ class Holdout:
     def __len__(self) -> int:
         return len(self.user_nums)
 
+    def take(self, places: npt.NDArray[np.integer]) -> "Holdout":
+        """The readers at these places, ascending."""
+        return Holdout(
+            [self.histories[i] for i in places],
+            [self.relevant[i] for i in places],
+            self.user_nums[places],
+        )
+
 
 @dataclass(frozen=True)
 class BookFacts:

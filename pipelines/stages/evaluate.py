@@ -24,6 +24,8 @@ from pipelines.models.base import Recommender
 from pipelines.models.factory import create
 from pipelines.models.hybrid import HybridRecommender
 from pipelines.pages.page import Page
+from pipelines.registry import CHAMPION
+from pipelines.stages.rival import Rival, measured_champion
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.stages.train import FITS, address, fitted
 
@@ -53,7 +55,8 @@ def run(ctx: RunContext) -> Summary:
       "row", or "none" where chance held out), `shares` and `rows` of train, validation and test,
       `readers` and `books` of the data, `judged_readers`;
     - `comparisons`, of the hybrid alone: by the other model, how much higher its NDCG@10 is: mean
-      with its bounds low and high, n readers, p_value and p_value_holm.
+      with its bounds low and high, n readers, p_value and p_value_holm. `champion` is the one of
+      the registry, over the readers that it can be fairly compared by; see `stages.rival`.
 
     `<model>.parquet` has one row a judged reader: user_num, ndcg_at_10, recall_at_20, n_history,
     n_liked, n_relevant, and book_nums, the list of at most 20 books, best first.
@@ -77,7 +80,8 @@ def run(ctx: RunContext) -> Summary:
     judged = _candidates(ctx, dataset, models)
     with ctx.stage("evaluate", inputs=["preprocess", "blend", *map(address, models)]) as draft:
         results = _measured(ctx, judged, readers, dataset)
-        comparisons = _compared(ctx, results)
+        rival = measured_champion(ctx, readers, dataset)
+        comparisons = _compared(ctx, results, rival)
         _write(draft.folder, results, comparisons, _split(ctx, dataset, len(readers)))
         curve = _learning_curve(ctx, judged, readers, dataset)
         (draft.folder / "learning_curve.json").write_text(json.dumps(curve, indent=1))
@@ -125,9 +129,12 @@ def _measured(
         }
 
 
-def _compared(ctx: RunContext, results: Results) -> dict[str, Comparison]:
+def _compared(ctx: RunContext, results: Results, rival: Rival | None) -> dict[str, Comparison]:
     ndcg = {name: result.per_reader[METRIC].to_numpy() for name, result in results.items()}
-    return compare(ndcg.pop(HYBRID), ndcg, rng=ctx.rng("comparisons"))
+    served = ndcg.pop(HYBRID)
+    if rival is not None:
+        ndcg[CHAMPION] = rival.ndcg_at_10
+    return compare(served, ndcg, rng=ctx.rng("comparisons"))
 
 
 def _split(ctx: RunContext, dataset: Dataset, judged_readers: int) -> dict[str, Any]:

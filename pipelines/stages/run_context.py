@@ -96,7 +96,11 @@ class RunContext:
 
     @cached_property
     def folder(self) -> RunFolder:
-        return _run_folder(self.settings, self.run_id)
+        return self.folder_of(self.run_id)
+
+    def folder_of(self, run_id: str) -> RunFolder:
+        """The folder of any run in the same storage."""
+        return _run_folder(self.settings, run_id)
 
     @cached_property
     def registry(self) -> MlflowRegistry:

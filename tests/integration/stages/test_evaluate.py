@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pipelines.errors import StageFailedError
 from pipelines.settings import Settings
 from pipelines.stages.pipeline import execute, run_pipeline
 from pipelines.stages.run_context import RunContext
-from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_books
+from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_books, small_ratings
 
 pytestmark = pytest.mark.integration
 
@@ -217,3 +218,43 @@ def test_a_catalogue_that_names_the_test_rows_stops_the_run(
         run(ctx)
     assert not ctx.folder.has("evaluate")
     assert [v.version for v in ctx.registry.versions()] == [1]
+
+
+def test_the_champion_is_compared_on_the_same_readers(make_context: MakeContext):
+    run(make_context())
+    again = make_context("run-2")
+    run(again)
+    told = measured(again)["hybrid"]
+    champion = told["comparisons"]["champion"]
+    assert champion["n"] == told["metrics"]["n_readers"]
+    assert champion["mean"] == 0  # the same data and seed, the same model
+    assert champion["p_value"] == 1
+    run_id = again.registry.record_run("hybrid", "run-2", params={}, metrics={}, tags={})
+    assert again.registry.metrics(run_id)["ndcg_at_10_over_champion"] == 0
+
+
+def test_readers_of_whom_the_champion_knows_the_answers_are_left_out(
+    make_context: MakeContext, library: Path
+):
+    small_ratings().drop(columns="timestamp").to_csv(library / "ratings.csv", index=False)
+    run(make_context())
+    other = make_context("run-2", seed=7)  # without an order of reading another split is drawn
+    run(other)
+    told = measured(other)["hybrid"]
+    assert told["comparisons"].get("champion", {"n": 0})["n"] < told["metrics"]["n_readers"]
+
+
+def test_a_champion_of_another_library_or_of_a_lost_run_is_not_compared(
+    make_context: MakeContext, library: Path, tmp_path: Path
+):
+    first = make_context()
+    run(first)
+    elsewhere = library.rename(tmp_path / "elsewhere")
+    moved = make_context("run-2", data_path=str(elsewhere))
+    run(moved)
+    assert "champion" not in measured(moved)["hybrid"]["comparisons"]
+    shutil.rmtree(Path(first.folder.path) / "blend")
+    elsewhere.rename(library)
+    after = make_context("run-3")
+    run(after)
+    assert "champion" not in measured(after)["hybrid"]["comparisons"]

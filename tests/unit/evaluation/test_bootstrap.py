@@ -145,3 +145,10 @@ def test_comparisons_are_corrected_together():
     assert made["far"].n == 200
     assert made["far"].p_value_holm == pytest.approx(2 * made["far"].p_value)
     assert made["near"].p_value_holm >= made["near"].p_value
+
+
+def test_readers_without_a_value_of_a_rival_are_left_out_of_that_comparison_alone():
+    a, b = np.array([0.5, 0.7, 0.9]), np.array([0.5, np.nan, 0.4])
+    told = compare(a, {"some": b, "all": a}, rng=np.random.default_rng(0))
+    assert (told["some"].n, told["all"].n) == (2, 3)
+    assert told["some"].mean == pytest.approx(0.25)

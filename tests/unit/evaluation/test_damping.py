@@ -30,5 +30,7 @@ def test_damping_that_costs_is_not_taken_for_nothing():
     assert choose_damping(scores, popular, price=0)[0] < 0.5
 
 
-def test_without_readers_there_is_no_damping():
-    assert choose_damping(np.empty((0, 5), np.float32), [], price=0.5) == (0.0, {})
+def test_with_few_readers_there_is_no_damping():
+    scores, wanted = board(own=0.8)
+    assert choose_damping(scores[:29], wanted[:29], price=0.5) == (0.0, {})
+    assert choose_damping(scores[:0], [], price=0.5) == (0.0, {})
