@@ -164,8 +164,10 @@ class RunContext:
     @property
     def _made_with(self) -> dict[str, Any]:
         """The settings that change what a run makes."""
-        relevant = {"models", "hyperparameters", "split", "evaluation", "tuning"}
-        return self.settings.model_dump(mode="json", include=relevant)
+        relevant = {"models", "hyperparameters", "split", "evaluation", "tuning", "quality"}
+        found = self.settings.model_dump(mode="json", include=relevant)
+        del found["quality"]["schedule"]
+        return found
 
 
 def _run_folder(settings: Settings, run_id: str) -> RunFolder:
