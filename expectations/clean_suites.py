@@ -35,7 +35,7 @@ def clean_ratings_suite(
     books: Path,
     readers: Path,
     before: Before | None,
-    minimum_rows_share: float,
+    minimum_kept_share: float,
 ) -> Suite:
     """
     What ratings must look like before they are stored and learnt from.
@@ -45,7 +45,7 @@ def clean_ratings_suite(
         books: The clean catalogue, Parquet with `book_id`.
         readers: All readers, Parquet with `user_id`.
         before: The previous accepted batch, if there is one.
-        minimum_rows_share: With fewer of its ratings something has been lost.
+        minimum_kept_share: With fewer of its rows something has been lost.
     """
     gxe = load_great_expectations().expectations
     return Suite(
@@ -61,13 +61,13 @@ def clean_ratings_suite(
                 description="No reader rates a book twice",
             ),
             *([] if scale is None else _on_clean_scale(scale)),
-            *([] if before is None else _like_before("rating", before.ratings, minimum_rows_share)),
+            *([] if before is None else _like_before("rating", before.ratings, minimum_kept_share)),
             *_mean_like_before(scale, before),
         ),
     )
 
 
-def clean_books_suite(*, ratings: Path, before: Before | None, minimum_rows_share: float) -> Suite:
+def clean_books_suite(*, ratings: Path, before: Before | None, minimum_kept_share: float) -> Suite:
     """What a catalogue must look like before it is stored; arguments as for ratings."""
     custom = _custom()
     return Suite(
@@ -84,7 +84,7 @@ def clean_books_suite(*, ratings: Path, before: Before | None, minimum_rows_shar
             _refers(
                 "book_id", ratings, "At least half of the books are rated", "warning", mostly=0.5
             ),
-            *([] if before is None else _like_before("book", before.books, minimum_rows_share)),
+            *([] if before is None else _like_before("book", before.books, minimum_kept_share)),
         ),
     )
 

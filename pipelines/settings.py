@@ -119,15 +119,15 @@ class QualityWeights(BaseModel):
 class QualitySettings(BaseModel):
     """What a batch must keep to be learnt from, against the one that was stored before it."""
 
-    minimum_score: float = Field(60, ge=0, le=100)
+    minimum_score: float = Field(50, ge=0, le=100)
     """A lower quality score refuses the batch."""
     weights: QualityWeights = QualityWeights()
     warning_psi: float = Field(0.1, gt=0)
     """Drift of a column that is worth telling."""
     critical_psi: float = Field(1.0, gt=0)
     """Drift of a column that refuses the batch."""
-    minimum_rows_share: Fraction = 0.5
-    """With a smaller share of the previous batch's ratings something has been lost."""
+    minimum_kept_share: Fraction = 0.5
+    """With a smaller share of the previous batch's ratings, readers or books some are lost."""
     half_life_days: float = Field(365, gt=0)
     """After so long without a rating a batch is half as fresh."""
     schedule: str | None = "@daily"

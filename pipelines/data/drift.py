@@ -2,7 +2,7 @@
 How a batch differs from an earlier one, told from their profiles alone.
 
 The population stability index (PSI) compares shares: of the reference's deciles, of names, and of
-missing values; below 0.1 nothing has happened, above 0.25 much has. The two-sample
+gaps; below 0.1 nothing has happened, above 0.25 much has. The two-sample
 Kolmogorov-Smirnov statistic is the largest distance between two distribution functions. Both are
 exact where both profiles are (`Numbers.exact`, `Names.exact`), else off by about 0.01.
 """
@@ -15,9 +15,11 @@ import numpy.typing as npt
 from scipy import stats
 
 from pipelines.data.distributions import IdSketch, Names, Numbers
-from pipelines.data.profiling import Column, Profile
+from pipelines.data.profiling import PER_BOOK, PER_READER, Column, Profile
 
 Level = Literal["steady", "warning", "critical"]
+Basis = Literal["values", "summary", "gaps"]
+"""What was compared: every value, a summary of them, or only whether there is one."""
 Floats = npt.NDArray[np.float64]
 
 SMALLEST_SHARE = 1e-4
@@ -26,6 +28,8 @@ CHANCE = 1e-3
 """Drift that chance alone gives more often than so is none, however high its PSI."""
 NOT_COMPARED = ("rated_at",)
 """Time goes on: later dates are not drift. That they are missing is."""
+GROWING = (PER_READER, PER_BOOK)
+"""They move as a library grows and takes in new readers: told about, but no reason to refuse."""
 FEW_VALUES = 20
 """So many different numbers have a share each; of more, deciles are compared."""
 SKETCH_ERROR = 0.01
@@ -39,11 +43,19 @@ class DriftBounds:
     warning_psi: float = 0.1
     critical_psi: float = 1.0
 
-    def level(self, psi: float, p_value: float) -> Level:
-        """How grave a difference is."""
+    def level(self, column: str, psi: float, harm: float, p_value: float) -> Level:
+        """
+        How grave a difference is.
+
+        Args:
+            column: Its name.
+            psi: All of the difference.
+            harm: The part of it that is no improvement.
+            p_value: How often chance alone gives so much.
+        """
         if p_value > CHANCE or psi < self.warning_psi:
             return "steady"
-        return "critical" if psi >= self.critical_psi else "warning"
+        return "critical" if harm >= self.critical_psi and column not in GROWING else "warning"
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ class ColumnDrift:
     One column against the same column before.
 
     Attributes:
+        psi: That of the values that are there, and that of gaps.
         p_value: How often chance alone gives such a PSI: n·m/(n+m)·PSI follows chi-square.
         ks: Largest distance of the distribution functions; None for names.
         ks_p_value: How often chance alone gives such a distance.
@@ -62,7 +75,7 @@ class ColumnDrift:
     p_value: float
     ks: float | None
     ks_p_value: float | None
-    exact: bool
+    basis: Basis
     level: Level
 
 
@@ -125,27 +138,45 @@ def _column_drift(
     """None where the kind of a column has changed, so that there is nothing to compare."""
     if reference.kind != current.kind:
         return None
-    before, after = _shares(name, reference, current)
-    psi = population_stability_index(before, after)
-    p_value = _chance(psi, before, after, _harmonic(_rows(reference), _rows(current)))
+    values = None if name in NOT_COMPARED else _value_shares(reference, current)
+    gaps = _gap_shares(reference), _gap_shares(current)
+    moved = 0.0 if values is None else population_stability_index(*values)
+    emptied = population_stability_index(*gaps)
+    degrees = _degrees(*gaps) + (0 if values is None else _degrees(*values))
+    size, rows = (_harmonic(n(reference), n(current)) for n in (_filled, _rows))
+    p_value = float(stats.chi2.sf(size * moved + rows * emptied, degrees)) if degrees else 1.0
+    # Gaps that were filled are no reason to refuse a batch.
+    lost = emptied if current.missing_share > reference.missing_share else 0.0
     ks, ks_p = None, None
-    if isinstance(reference, Numbers) and isinstance(current, Numbers) and name not in NOT_COMPARED:
+    if values is not None and isinstance(reference, Numbers) and isinstance(current, Numbers):
         ks, ks_p = kolmogorov_smirnov(reference, current)
-    exact = reference.exact and current.exact
-    return ColumnDrift(name, psi, p_value, ks, ks_p, exact, bounds.level(psi, p_value))
+    exact: Basis = "values" if reference.exact and current.exact else "summary"
+    return ColumnDrift(
+        column=name,
+        psi=moved + emptied,
+        p_value=p_value,
+        ks=ks,
+        ks_p_value=ks_p,
+        basis="gaps" if values is None else exact,
+        level=bounds.level(name, moved + emptied, moved + lost, p_value),
+    )
 
 
-def _shares(name: str, reference: Column, current: Column) -> tuple[Floats, Floats]:
-    """What PSI compares of both, in the same order, missing values last."""
-    if isinstance(reference, Numbers) and isinstance(current, Numbers) and name not in NOT_COMPARED:
+def _value_shares(reference: Column, current: Column) -> tuple[Floats, Floats] | None:
+    """Shares of the values that are there, in the same order; None where none are compared."""
+    if not reference.filled or not current.filled:
+        return None
+    if isinstance(reference, Numbers) and isinstance(current, Numbers):
         edges = _edges(reference)
-        both = _binned(reference, edges), _binned(current, edges)
-    elif isinstance(reference, Names) and isinstance(current, Names) and reference.kind == "names":
+        return _binned(reference, edges), _binned(current, edges)
+    if isinstance(reference, Names) and isinstance(current, Names) and reference.kind == "names":
         names = sorted({*reference.counts, *current.counts})
-        both = _named(reference, names), _named(current, names)
-    else:  # of text it is only compared whether there is any
-        both = np.ones(1), np.ones(1)
-    return _with_missing(reference, both[0]), _with_missing(current, both[1])
+        return _named(reference, names), _named(current, names)
+    return None
+
+
+def _gap_shares(column: Column) -> Floats:
+    return np.array([1 - column.missing_share, column.missing_share])
 
 
 def _edges(reference: Numbers) -> Floats:
@@ -163,18 +194,17 @@ def _named(column: Names, names: list[str]) -> Floats:
     return counts / max(counts.sum(), 1.0)
 
 
-def _with_missing(column: Column, shares: Floats) -> Floats:
-    missing = column.missing_share
-    return np.append(shares * (1 - missing), missing)
+def _filled(column: Column) -> int:
+    return column.filled
 
 
 def _rows(column: Column) -> int:
     return column.filled + column.missing
 
 
-def _chance(psi: float, before: Floats, after: Floats, size: float) -> float:
-    degrees = int(((before > 0) | (after > 0)).sum()) - 1
-    return float(stats.chi2.sf(size * psi, degrees)) if degrees > 0 else 1.0
+def _degrees(before: Floats, after: Floats) -> int:
+    """Of freedom: one less than the shares that are there at all."""
+    return max(int(((before > 0) | (after > 0)).sum()) - 1, 0)
 
 
 def _harmonic(n: int, m: int) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.data.drift import Drift
+from pipelines.data.drift import Drift, Level
 from pipelines.data.quality_score import QualityScore
 
 
@@ -19,13 +19,21 @@ class Verdict:
         return not self.reasons
 
 
+@dataclass(frozen=True)
+class QualityRules:
+    """What a batch must keep."""
+
+    minimum_score: float = 50.0
+    minimum_kept_share: float = 0.5
+    """Of the readers and of the books of the batch before."""
+
+
 def judge(
     score: QualityScore,
     drift: Drift | None,
     broken: Sequence[str],
     warnings: Sequence[str],
-    *,
-    minimum_score: float,
+    rules: QualityRules,
 ) -> Verdict:
     """
     Decide about a batch.
@@ -35,20 +43,34 @@ def judge(
         drift: Against the previous accepted batch, if there is one.
         broken: Critical expectations that failed.
         warnings: The others that failed.
-        minimum_score: A lower one refuses the batch.
+        rules: What to hold it to.
     """
     reasons, told = list(broken), list(warnings)
-    if score.score < minimum_score:
+    if score.score < rules.minimum_score:
         reasons.append(
-            f"the quality score is {score.score:g}, below {minimum_score:g} "
+            f"the quality score is {score.score:g}, below {rules.minimum_score:g} "
             "(BOOKREC_QUALITY__MINIMUM_SCORE)"
         )
-    for column in drift.columns if drift else ():
-        if column.level == "critical":
-            reasons.append(
-                f"{column.column} has drifted, PSI {column.psi:.2f}: if that is meant, raise "
-                "BOOKREC_QUALITY__CRITICAL_PSI for one run"
-            )
-        elif column.level == "warning":
-            told.append(f"{column.column} has drifted, PSI {column.psi:.2f}")
+    if drift is not None:
+        reasons += [*_lost(drift, rules), *_drifted(drift, "critical")]
+        told += _drifted(drift, "warning")
     return Verdict(tuple(reasons), tuple(told))
+
+
+def _lost(drift: Drift, rules: QualityRules) -> list[str]:
+    vanished = {"readers": drift.readers.vanished, "books": drift.books.vanished}
+    return [
+        f"{share:.0%} of the {whose} of the batch before are gone: if that is meant, lower "
+        "BOOKREC_QUALITY__MINIMUM_KEPT_SHARE for one run"
+        for whose, share in vanished.items()
+        if 1 - share < rules.minimum_kept_share
+    ]
+
+
+def _drifted(drift: Drift, level: Level) -> list[str]:
+    advice = {"critical": ": if that is meant, raise BOOKREC_QUALITY__CRITICAL_PSI for one run"}
+    return [
+        f"{column.column} has drifted, PSI {column.psi:.2f}{advice.get(level, '')}"
+        for column in drift.columns
+        if column.level == level
+    ]

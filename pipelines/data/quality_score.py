@@ -40,7 +40,7 @@ class Intake:
     @property
     def lost_values(self) -> int:
         """Values that were nonsense and are null now."""
-        return sum(n for rule, n in self.repairs.items() if rule.endswith(LOST_VALUES))
+        return sum(n for rule, n in self.repairs.items() if is_lost(rule))
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class QualityScore:
     score: float
     parts: tuple[Part, ...]
     weights: Mapping[str, float]
+
+
+def is_lost(repair: str) -> bool:
+    """Whether a repair could not keep the value."""
+    return repair.endswith(LOST_VALUES)
 
 
 def part_of(rule: str) -> str:

@@ -1,42 +1,34 @@
 """Profile the clean batch, compare it with the one before, and decide whether it may be used."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from expectations.clean_suites import Before, clean_books_suite, clean_ratings_suite
 from expectations.runner import SuiteResult
 from expectations.runner import validate as hold_against
-from pipelines.data.anomalies import FlaggedReader, flag_readers
-from pipelines.data.drift import Drift, DriftBounds, drift_between
+from pipelines.data.anomalies import flag_readers
+from pipelines.data.drift import DriftBounds, drift_between
 from pipelines.data.profiling import Profile, profile_batch
-from pipelines.data.quality_gate import Verdict, judge
-from pipelines.data.quality_score import Intake, QualityScore, quality_score
+from pipelines.data.quality_gate import QualityRules, judge
+from pipelines.data.quality_page import Findings, quality_page
+from pipelines.data.quality_score import Intake, quality_score
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.storage.profiles import BatchProfile, ProfileRepository
 
 DOCS = "data_docs/clean"
+LINKS = {
+    "What was expected of the data as they came, and what was found": "../data_docs/raw/index.html",
+    "The same of the data as they are used": "../data_docs/clean/index.html",
+}
+"""From the report to the Data Docs."""
 SECONDS_A_DAY = 86_400
-
-
-@dataclass(frozen=True)
-class Findings:
-    """All that was found out about a batch."""
-
-    profile: Profile
-    intake: Intake
-    flagged: list[FlaggedReader]
-    drift: Drift | None
-    compared_with: str | None
-    """The run whose batch it was compared with."""
-    score: QualityScore
-    verdict: Verdict
 
 
 def run(ctx: RunContext) -> Summary:
@@ -49,7 +41,7 @@ def run(ctx: RunContext) -> Summary:
     results = _hold_against_suites(ctx, previous)
     found = _examine(ctx, previous, results)
     with ctx.stage("profile", inputs=["ingest", "validate", "clean"]) as draft:
-        _write(draft.folder, found)
+        _write(ctx, draft.folder, found)
         draft.summary |= _told(ctx, found)
         with ctx.unit_of_work() as session:
             ProfileRepository(session).record(_record(ctx, found, draft.summary))
@@ -62,17 +54,17 @@ def _previous(ctx: RunContext) -> BatchProfile | None:
 
 
 def _hold_against_suites(ctx: RunContext, previous: BatchProfile | None) -> dict[str, SuiteResult]:
-    clean, share = ctx.folder.reading("clean"), ctx.settings.quality.minimum_rows_share
+    clean, share = ctx.folder.reading("clean"), ctx.settings.quality.minimum_kept_share
     before = _before(previous)
     ratings = clean_ratings_suite(
         ctx.summary("validate")["rating_scale"],
         books=clean / "books.parquet",
         readers=clean / "readers.parquet",
         before=before,
-        minimum_rows_share=share,
+        minimum_kept_share=share,
     )
     books = clean_books_suite(
-        ratings=clean / "ratings.parquet", before=before, minimum_rows_share=share
+        ratings=clean / "ratings.parquet", before=before, minimum_kept_share=share
     )
     frames = {
         name: (suite, pq.read_table(clean / f"{name}.parquet").to_pandas())
@@ -111,7 +103,8 @@ def _examine(
     )
     failed = [o.message for r in results.values() for o in r.critical_failures]
     warnings = [o.message for r in results.values() for o in r.warnings]
-    verdict = judge(score, drift, failed, warnings, minimum_score=rules.minimum_score)
+    kept = QualityRules(rules.minimum_score, rules.minimum_kept_share)
+    verdict = judge(score, drift, failed, warnings, kept)
     run_id = previous.run_id if previous else None
     return Findings(profile, intake, flag_readers(ratings), drift, run_id, score, verdict)
 
@@ -133,10 +126,18 @@ def _age(profile: Profile) -> float | None:
     return today - newest[0] if newest else None
 
 
-def _write(folder: Path, found: Findings) -> None:
+def _write(ctx: RunContext, folder: Path, found: Findings) -> None:
     (folder / "profile.json").write_text(found.profile.model_dump_json(indent=1))
-    readers = [{"user_id": str(f.user_id), "reason": f.reason, **f.numbers} for f in found.flagged]
-    pq.write_table(pa.Table.from_pylist(readers), folder / "flagged_readers.parquet")
+    flagged = [asdict(reader) for reader in found.flagged]
+    (folder / "flagged_readers.json").write_text(json.dumps(flagged, ensure_ascii=False, indent=1))
+    page = quality_page(
+        found,
+        run_id=ctx.run_id,
+        label=ctx.summary("ingest")["label"],
+        when=datetime.now(UTC),
+        links=LINKS,
+    )
+    page.write(folder, "report")
 
 
 def _told(ctx: RunContext, found: Findings) -> Summary:

@@ -11,8 +11,12 @@ def run(ctx: RunContext) -> Summary:
     """Register once for a run: a repeated stage finds its version again."""
     blend = ctx.folder.reading("blend")
     metrics = json.loads((ctx.folder.reading("evaluate") / "metrics.json").read_text())
-    tags = ctx.tags() | {k: f"{v:.6g}" for k, v in metrics[HYBRID]["metrics"].items()}
+    measured = metrics[HYBRID]["metrics"] | quality_metrics(ctx)
+    tags = ctx.tags() | {k: f"{v:.6g}" for k, v in measured.items()}
     with ctx.stage("register", inputs=["blend", "evaluate"]) as draft:
+        ctx.registry.record_run(
+            HYBRID, ctx.run_id, params={}, metrics=quality_metrics(ctx), tags=ctx.tags()
+        )
         version = ctx.registry.register(HYBRID, ctx.run_id, blend / "bundle", tags)
         challenger = ctx.registry.by_alias(CHALLENGER)
         if challenger is None or challenger.version < version.version:
@@ -23,3 +27,10 @@ def run(ctx: RunContext) -> Summary:
             "mlflow_run_id": version.run_id,
         }
     return draft.summary
+
+
+def quality_metrics(ctx: RunContext) -> dict[str, float]:
+    """The quality score of the data, 0..100, and its parts, 0..1, as MLflow names them."""
+    profile = ctx.summary("profile")
+    parts = {f"data_{part}": share for part, share in profile["parts"].items()}
+    return {"data_quality_score": profile["score"], **parts}
