@@ -5,7 +5,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,7 +18,7 @@ PARTS = {
     "completeness": "Complete",
     "validity": "Valid",
     "uniqueness": "Unique",
-    "consistency": "Consistent",
+    "consistency": "Linked",
     "freshness": "Fresh",
     "stability": "Stable",
 }
@@ -60,7 +59,11 @@ def _document(found: "BatchProfile") -> dict[str, Any]:
 
 def _table(dataset: str, batches: "list[BatchProfile]") -> Table:
     headings = ("Made", "Score", *PARTS.values(), "Moved", "Verdict")
-    table = Table(*headings, title=escape(dataset), title_justify="left", box=box.SIMPLE)
+    table = Table(
+        title=escape(dataset), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading != "Moved")
     for found in batches:
         parts = found.quality["parts"]
         shares = [f"{100 * parts[name]:.0f}" if name in parts else "-" for name in PARTS]

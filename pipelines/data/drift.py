@@ -24,6 +24,8 @@ Floats = npt.NDArray[np.float64]
 
 SMALLEST_SHARE = 1e-4
 """A share of zero, that of a new name for one, counts as this: PSI takes its logarithm."""
+HALF_A_ROW = 0.5
+"""In a small batch a share of zero counts as this many rows: one row more would not be drift."""
 CHANCE = 1e-3
 """Drift that chance alone gives more often than so is none, however high its PSI."""
 NOT_COMPARED = ("rated_at",)
@@ -113,13 +115,15 @@ def drift_between(reference: Profile, current: Profile, bounds: DriftBounds) -> 
     )
 
 
-def population_stability_index(reference: Floats, current: Floats) -> float:
+def population_stability_index(
+    reference: Floats, current: Floats, floor: float = SMALLEST_SHARE
+) -> float:
     """
     Sum of (current - reference) · ln(current / reference) over shares in the same order.
 
     Symmetric, never negative, 0 for equal shares.
     """
-    before, after = (np.maximum(shares, SMALLEST_SHARE) for shares in (reference, current))
+    before, after = (np.maximum(shares, floor) for shares in (reference, current))
     return float(((after - before) * np.log(after / before)).sum())
 
 
@@ -128,8 +132,8 @@ def kolmogorov_smirnov(reference: Numbers, current: Numbers) -> tuple[float, flo
     at = np.union1d(reference.points, current.points)
     distance = np.abs(reference.share_up_to(at) - current.share_up_to(at)).max(initial=0.0)
     sure = distance if reference.exact and current.exact else max(distance - SKETCH_ERROR, 0.0)
-    size = np.sqrt(_harmonic(reference.filled, current.filled))
-    return float(distance), float(stats.kstwobign.sf(size * sure))
+    size = max(round(_harmonic(reference.filled, current.filled)), 1)
+    return float(distance), float(stats.kstwo.sf(sure, size))
 
 
 def _column_drift(
@@ -140,8 +144,9 @@ def _column_drift(
         return None
     values = None if name in NOT_COMPARED else _value_shares(reference, current)
     gaps = _gap_shares(reference), _gap_shares(current)
-    moved = 0.0 if values is None else population_stability_index(*values)
-    emptied = population_stability_index(*gaps)
+    floor = max(SMALLEST_SHARE, HALF_A_ROW / max(min(_rows(reference), _rows(current)), 1))
+    moved = 0.0 if values is None else population_stability_index(*values, floor)
+    emptied = population_stability_index(*gaps, floor)
     degrees = _degrees(*gaps) + (0 if values is None else _degrees(*values))
     size, rows = (_harmonic(n(reference), n(current)) for n in (_filled, _rows))
     p_value = float(stats.chi2.sf(size * moved + rows * emptied, degrees)) if degrees else 1.0
@@ -167,7 +172,7 @@ def _value_shares(reference: Column, current: Column) -> tuple[Floats, Floats] |
     if not reference.filled or not current.filled:
         return None
     if isinstance(reference, Numbers) and isinstance(current, Numbers):
-        edges = _edges(reference)
+        edges = _edges(reference, current)
         return _binned(reference, edges), _binned(current, edges)
     if isinstance(reference, Names) and isinstance(current, Names) and reference.kind == "names":
         names = sorted({*reference.counts, *current.counts})
@@ -179,9 +184,10 @@ def _gap_shares(column: Column) -> Floats:
     return np.array([1 - column.missing_share, column.missing_share])
 
 
-def _edges(reference: Numbers) -> Floats:
-    if reference.exact and len(reference.points) <= FEW_VALUES:
-        return np.asarray(reference.points)
+def _edges(reference: Numbers, current: Numbers) -> Floats:
+    points = np.union1d(reference.points, current.points)
+    if reference.exact and current.exact and len(points) <= FEW_VALUES:
+        return points
     return np.unique(reference.quantile(np.arange(1, 10) / 10))
 
 
