@@ -187,10 +187,17 @@ class MlflowRegistry:
             self._client.set_terminated(run_id)
             return run_id
 
-    def attach(self, run_id: str, folder: Path) -> None:
-        """Keep all files of a folder as artifacts of a run; those of the same name are replaced."""
+    def attach(self, run_id: str, folder: Path, under: str | None = None) -> None:
+        """
+        Keep all files of a folder as artifacts of a run; those of the same name are replaced.
+
+        Args:
+            run_id: MLflow's name of it.
+            folder: What to keep.
+            under: A folder among the run's artifacts, if they are not to lie at the top.
+        """
         with _translated():
-            self._client.log_artifacts(run_id, str(folder))
+            self._client.log_artifacts(run_id, str(folder), under)
 
     def record_trials(
         self, name: str, study: str, trials: Sequence[Trial], tags: Mapping[str, str]

@@ -81,6 +81,8 @@ class EvaluationSettings(BaseModel):
 
     max_readers: int = Field(5_000, ge=1)
     max_validation_readers: int = Field(1_000, ge=1)
+    learning_curve_seconds: float = Field(30, ge=0)
+    """For fitting one model again on fewer readers, to see what more are worth; 0 for no curve."""
 
 
 class TuningSettings(BaseModel):

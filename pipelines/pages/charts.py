@@ -6,9 +6,10 @@ text. Labels are never read as mathematics: a book or a model may be called `$x^
 """
 
 import io
+import math
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from matplotlib.typing import RcKeyType
 
 WIDTH = 5.0
 """Inches of every chart: narrow enough for a telephone."""
+LEGEND_CHARACTERS = 70
+"""As many fit in a line of that width."""
 INK, GRID = "#6b7684", "#8b95a3"
 ACCENT, MUTED = "#2f7fd1", "#8793a2"
 PALETTE = (ACCENT, "#c9741f", "#3a9a63", "#a05fc4", "#c9538f", "#1f9aa8", "#948a1d", MUTED)
@@ -108,7 +111,7 @@ def dots(series: Mapping[str, Series], *, label: str) -> str:
         _name_rows(axes, rows, label)
         _legend_above(axes)
 
-    return _drawn(draw, height=_height(len(rows), each=0.34) + 0.3)
+    return _drawn(draw, height=_height(len(rows), each=0.34) + _legend_height(series))
 
 
 def shares(rows: Mapping[str, Mapping[str, float]], *, label: str) -> str:
@@ -135,7 +138,7 @@ def shares(rows: Mapping[str, Mapping[str, float]], *, label: str) -> str:
         _name_rows(axes, list(rows), label)
         _legend_above(axes)
 
-    return _drawn(draw, height=_height(len(rows)) + 0.25 * (1 + (len(parts) - 1) // 3))
+    return _drawn(draw, height=_height(len(rows)) + _legend_height(parts))
 
 
 def scatter(
@@ -219,7 +222,7 @@ def histogram(counts: Sequence[int], edges: Sequence[float], *, labels: tuple[st
     return _drawn(draw, height=2.4)
 
 
-def _drawn(draw: Any, *, height: float) -> str:
+def _drawn(draw: Callable[[Axes], None], *, height: float) -> str:
     """
     What `draw` does with empty axes, as an SVG document.
 
@@ -268,14 +271,29 @@ def _name_rows(axes: Axes, names: list[str], label: str) -> None:
 
 
 def _legend_above(axes: Axes) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+    handles, names = axes.get_legend_handles_labels()
+    _figure_of(axes).legend(handles, names, loc="outside upper center", ncols=_columns_for(names))
+
+
+def _legend_height(names: Iterable[str]) -> float:
+    listed = list(names)
+    return 0.2 * math.ceil(len(listed) / _columns_for(listed))
+
+
+def _columns_for(names: Sequence[str]) -> int:
+    """How many of them fit beside each other, each with its colour."""
+    return max(1, min(4, LEGEND_CHARACTERS // (max(map(len, names)) + 6)))
+
+
+def _figure_of(axes: Axes) -> Figure:
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # noqa: S101 - for mypy: `_drawn` gives only such axes
+    return figure
 
 
 def _place_names(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """Write each name where it covers least of the points and of the names written before."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None  # noqa: S101 - for mypy: these axes were just added to one
-    figure.draw_without_rendering()  # the layout decides where points come to lie
+    _figure_of(axes).draw_without_rendering()  # the layout decides where points come to lie
     centres = axes.transData.transform(list(points.values()))
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in centres]
     for name, at in points.items():

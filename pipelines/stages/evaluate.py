@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,22 @@ from pipelines.data.dataset import Dataset
 from pipelines.data.splits import Part
 from pipelines.evaluation.bootstrap import Comparison, compare
 from pipelines.evaluation.leaks import assert_no_leak
+from pipelines.evaluation.learning_curve import learner, learning_curve
 from pipelines.evaluation.metrics import NO_BOOK
 from pipelines.evaluation.protocol import BookFacts, Evaluation, Holdout, evaluate, holdout
+from pipelines.evaluation.report.page import report
 from pipelines.models.base import Recommender
 from pipelines.models.factory import create
 from pipelines.models.hybrid import HybridRecommender
+from pipelines.pages.page import Page
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.stages.train import FITS, address, fitted
 
 HYBRID = "hybrid"
 BASELINE = "popularity"
 METRIC = "ndcg_at_10"
+REPORT = "report"
+"""The folder of the page and its pictures: `<stage>/report/evaluation.html`."""
 
 Results = Mapping[str, Evaluation]
 """By name of the model."""
@@ -52,6 +58,9 @@ def run(ctx: RunContext) -> Summary:
     `<model>.parquet` has one row a judged reader: user_num, ndcg_at_10, recall_at_20, n_history,
     n_liked, n_relevant, and book_nums, the list of at most 20 books, best first.
 
+    `learning_curve.json` is a `LearningCurve`, or null where there is none; `report/` holds the
+    page about all this and its pictures, which the hybrid's run in MLflow has as well.
+
     Raises:
         DataError: the data tell a model what it has to find, or there is nobody to judge by.
         ModelError: a model gave impossible lists.
@@ -70,13 +79,19 @@ def run(ctx: RunContext) -> Summary:
         results = _measured(ctx, judged, readers, dataset)
         comparisons = _compared(ctx, results)
         _write(draft.folder, results, comparisons, _split(ctx, dataset, len(readers)))
+        curve = _learning_curve(ctx, judged, readers, dataset)
+        (draft.folder / "learning_curve.json").write_text(json.dumps(curve, indent=1))
+        _page(ctx, draft.folder, curve).write(draft.folder / REPORT, "evaluation")
         draft.summary |= {
             "readers": len(readers),
+            "report": str(Path(ctx.folder.path) / "evaluate" / REPORT / "evaluation.html"),
             METRIC: {n: r.metrics[METRIC] for n, r in results.items()},
         }
         # Before the folder gets its name: a run that finds it may rely on MLflow's part as well.
         for name, result in results.items():
-            _record(ctx, name, result, comparisons if name == HYBRID else {})
+            run_id = _record(ctx, name, result, comparisons if name == HYBRID else {})
+            if name == HYBRID:
+                ctx.registry.attach(run_id, draft.folder / REPORT, "evaluation")
     return draft.summary
 
 
@@ -133,7 +148,7 @@ def _write(
     comparisons: Mapping[str, Comparison],
     split: dict[str, Any],
 ) -> None:
-    report: dict[str, dict[str, Any]] = {
+    measured: dict[str, dict[str, Any]] = {
         name: {
             "metrics": result.metrics,
             "intervals": result.intervals,
@@ -142,9 +157,9 @@ def _write(
         }
         for name, result in results.items()
     }
-    report[HYBRID]["comparisons"] = {name: asdict(c) for name, c in comparisons.items()}
+    measured[HYBRID]["comparisons"] = {name: asdict(c) for name, c in comparisons.items()}
     # Without NaN, which neither JSON nor PostgreSQL knows.
-    (folder / "metrics.json").write_text(json.dumps(report, indent=1, allow_nan=False))
+    (folder / "metrics.json").write_text(json.dumps(measured, indent=1, allow_nan=False))
     for name, result in results.items():
         pq.write_table(_per_reader(result), folder / f"{name}.parquet")
 
@@ -155,9 +170,34 @@ def _per_reader(result: Evaluation) -> pa.Table:
     return table.append_column("book_nums", pa.array(lists, pa.list_(pa.int32())))
 
 
+def _learning_curve(
+    ctx: RunContext, judged: Mapping[str, Recommender], readers: Holdout, dataset: Dataset
+) -> dict[str, Any] | None:
+    max_seconds = ctx.settings.evaluation.learning_curve_seconds
+    parts = {name: model for name, model in judged.items() if name != HYBRID}
+    model = learner(parts, ctx.summary("blend")["weights"])
+    if model is None or max_seconds == 0:
+        return None
+    data = dataset.training_data(*FITS["judging"], cache_folder=ctx.settings.home / "cache")
+    rng = ctx.rng("learning curve")
+    return asdict(learning_curve(model, data, readers, max_seconds=max_seconds, rng=rng))
+
+
+def _page(ctx: RunContext, folder: Path, curve: dict[str, Any] | None) -> Page:
+    return report(
+        json.loads((folder / "metrics.json").read_text()),
+        served=HYBRID,
+        blend=ctx.summary("blend"),
+        curve=curve,
+        run_id=ctx.run_id,
+        # Not of now: the page has to be the same whenever it is written.
+        date=datetime.fromisoformat(ctx.folder.manifest("ingest")["finished_at"]),
+    )
+
+
 def _record(
     ctx: RunContext, name: str, result: Evaluation, comparisons: Mapping[str, Comparison]
-) -> None:
+) -> str:
     bounds = {
         f"{metric}_{side}": value
         for metric, pair in result.intervals.items()
@@ -176,7 +216,7 @@ def _record(
     params: dict[str, Any] = {}
     if name == HYBRID:
         params = {f"weight_{n}": w for n, w in ctx.summary("blend")["weights"].items()}
-    ctx.registry.record_run(
+    return ctx.registry.record_run(
         name,
         ctx.run_id,
         params=params,
