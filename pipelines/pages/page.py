@@ -83,8 +83,8 @@ class Page:
         return environment.get_template("page.j2").render(page=self, stylesheet=Markup(style))  # noqa: S704 - ours
 
     def write(self, folder: Path, name: str) -> None:
-        """Write `<name>.html`, and each chart beside it as `<chart>.svg`, into a new folder."""
-        folder.mkdir()
+        """Write `<name>.html`, and each chart beside it as `<chart>.svg`."""
+        folder.mkdir(exist_ok=True)
         (folder / f"{name}.html").write_text(self.html(), encoding="utf-8")
         for chart_name, chart in self.charts.items():
             (folder / f"{chart_name}.svg").write_text(chart.svg, encoding="utf-8")
