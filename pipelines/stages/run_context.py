@@ -115,7 +115,6 @@ class RunContext:
 
     def tags(self) -> dict[str, str]:
         """What every MLflow run and model version of this run is tagged with."""
-        profile = self.summary("profile")
         return {
             "source": self.params.source,
             "data_path": self.params.data_path or "",
@@ -123,8 +122,6 @@ class RunContext:
             "data_fingerprint": self.data_fingerprint,
             "git_sha": git_sha(),
             "airflow_run_id": self.orchestrator_run or "none",
-            "data_quality_report": profile["report"],
-            "data_docs": profile["data_docs"],
         }
 
     def rng(self, purpose: str) -> np.random.Generator:
