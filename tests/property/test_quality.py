@@ -64,6 +64,16 @@ def test_more_defects_never_raise_the_score(before, more, weights, gaps, more_ga
 
 
 @LAW
+@given(INTAKES, WEIGHTS, st.sampled_from(RULES), COUNTS)
+def test_bad_rows_that_are_added_never_raise_the_score(intake, weights, rule, n):
+    """Not even by making the rows that other rules broke a smaller share of all."""
+    broken = dict(intake.set_aside["ratings"])
+    broken[rule] = broken.get(rule, 0) + n
+    worse = Intake({**intake.set_aside, "ratings": broken}, intake.repairs)
+    assert score(worse, weights) <= score(intake, weights)
+
+
+@LAW
 @given(INTAKES, WEIGHTS, st.sampled_from(RULES), st.integers(0, 19))
 def test_a_row_that_turns_bad_never_raises_the_score(intake, weights, rule, n_readers):
     """The ratings of some readers go from the kept ones to those set aside."""
