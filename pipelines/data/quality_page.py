@@ -105,8 +105,9 @@ def _intake(found: Findings, label: str) -> Section:
         for name, rules in aside.items()
         for rule, count in sorted(rules.items(), key=lambda item: -item[1])
     ] + [
-        (_words(rule), "books", f"{count:,}", "emptied" if is_lost(rule) else "mended")
-        for rule, count in found.intake.repairs.items()
+        (_words(rule), name, f"{count:,}", "emptied" if is_lost(rule) else "mended")
+        for name, rules in found.intake.repairs.items()
+        for rule, count in sorted(rules.items(), key=lambda item: -item[1])
     ]
     if not rows:
         return Section("What came in", text=[*text, "Nothing had to be mended or set aside."])

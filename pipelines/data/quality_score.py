@@ -25,12 +25,12 @@ class Intake:
     What became of the rows and values of a batch on its way in, all stages together.
 
     Attributes:
-        set_aside: By dataset ("ratings" or "books"), then by rule, rows.
-        repairs: By rule, values of the catalogue.
+        set_aside: By dataset ("ratings", "books" …), then by rule, rows.
+        repairs: By dataset, then by rule, values.
     """
 
     set_aside: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    repairs: Mapping[str, int] = field(default_factory=dict)
+    repairs: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def broken(self, part: str, dataset: str = "ratings") -> int:
         """Rows of a dataset that were set aside by the rules of one part."""
@@ -39,8 +39,8 @@ class Intake:
 
     @property
     def lost_values(self) -> int:
-        """Values that were nonsense and are null now."""
-        return sum(n for rule, n in self.repairs.items() if is_lost(rule))
+        """Values of books that were nonsense and are null now."""
+        return sum(n for rule, n in self.repairs.get("books", {}).items() if is_lost(rule))
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def quality_score(
 
 def _completeness(profile: Profile, intake: Intake) -> Part:
     rows = _kept(profile.ratings, intake.broken("completeness"))
-    untitled = intake.repairs.get("title_missing", 0)
+    untitled = intake.repairs.get("books", {}).get("title_missing", 0)
     filled = [1 - profile.columns[name].missing_share for name in WANTED if name in profile.columns]
     fields = (sum(filled) - untitled / max(profile.books, 1)) / len(WANTED)
     told = (

@@ -46,7 +46,7 @@ def run(ctx: RunContext) -> Summary:
             "readers": len(typed[2]),
             "example_reader": _example_reader(typed[0]),
             "quarantined": pc.value_counts(quarantine["rule"]).to_pylist(),
-            "repairs": {**ratings.repairs, **(books.repairs if books else {})},
+            "repairs": {"ratings": ratings.repairs, "books": books.repairs if books else {}},
         }
     return draft.summary
 

@@ -1,7 +1,7 @@
 """Profile the clean batch, compare it with the one before, and decide whether it may be used."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -110,13 +110,16 @@ def _examine(
 
 
 def _intake(ctx: RunContext) -> Intake:
-    aside: dict[str, Counter[str]] = {"ratings": Counter(), "books": Counter()}
+    aside: dict[str, Counter[str]] = defaultdict(Counter)
+    repairs: dict[str, Counter[str]] = defaultdict(Counter)
     for stage in ("ingest", "validate", "clean"):
         quarantine = pq.read_table(ctx.folder.reading(stage) / "quarantine.parquet")
         counted = quarantine.group_by(["dataset", "rule"]).aggregate([([], "count_all")])
         for row in counted.to_pylist():
             aside[row["dataset"]][row["rule"]] += row["count_all"]
-    return Intake(aside, ctx.summary("clean")["repairs"])
+        for dataset, rules in ctx.summary(stage).get("repairs", {}).items():
+            repairs[dataset] += Counter(rules)
+    return Intake(aside, repairs)
 
 
 def _age(profile: Profile) -> float | None:

@@ -16,7 +16,7 @@ RULES = ("missing_user_id", "rating_not_a_number", "duplicate_pair", "unknown_bo
 REPAIRS = ("isbn_invalid", "year_out_of_range", "title_missing", "text_cleaned")
 COUNTS = st.integers(0, 500)
 INTAKES = st.builds(
-    lambda r, b, repairs: Intake({"ratings": r, "books": b}, repairs),
+    lambda r, b, repairs: Intake({"ratings": r, "books": b}, {"books": repairs}),
     st.dictionaries(st.sampled_from(RULES), COUNTS),
     st.dictionaries(st.sampled_from(("missing_book_id", "duplicate_book_id")), COUNTS),
     st.dictionaries(st.sampled_from(REPAIRS), st.integers(0, 10)),
@@ -55,8 +55,10 @@ def test_more_defects_never_raise_the_score(before, more, weights, gaps, more_ga
             for name in ("ratings", "books")
         },
         {
-            r: before.repairs.get(r, 0) + more.repairs.get(r, 0)
-            for r in {*before.repairs, *more.repairs}
+            "books": {
+                rule: before.repairs["books"].get(rule, 0) + more.repairs["books"].get(rule, 0)
+                for rule in {*before.repairs["books"], *more.repairs["books"]}
+            }
         },
     )
     low, high = sorted((gaps, more_gaps))

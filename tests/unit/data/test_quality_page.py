@@ -75,7 +75,9 @@ def test_months_are_drawn_where_there_are_several():
 
 
 def test_what_was_mended_emptied_or_set_aside_stands_under_its_rule():
-    intake = Intake({"ratings": {"unknown_book": 12}}, {"isbn_invalid": 3, "isbn_repaired": 4})
+    intake = Intake(
+        {"ratings": {"unknown_book": 12}}, {"books": {"isbn_invalid": 3, "isbn_repaired": 4}}
+    )
     html = page(profiled(ratings()), intake=intake)
     assert "212 ratings came in; 200 were kept" in html
     for rule, verb in (("unknown book", "set aside"), ("isbn invalid", "emptied")):

@@ -52,8 +52,11 @@ def test_gaps_of_the_catalogue_lower_completeness_and_series_do_not_count():
 
 
 def test_values_that_were_emptied_lower_validity_and_mended_ones_do_not():
-    assert part(scored(Intake(repairs={"isbn_repaired": 9, "text_cleaned": 9})), "validity") == 1.0
-    assert part(scored(Intake(repairs={"isbn_invalid": 10})), "validity") == 0.75
+    assert (
+        part(scored(Intake(repairs={"books": {"isbn_repaired": 9, "text_cleaned": 9}})), "validity")
+        == 1.0
+    )
+    assert part(scored(Intake(repairs={"books": {"isbn_invalid": 10}})), "validity") == 0.75
 
 
 def test_freshness_halves_with_its_half_life_and_is_left_out_where_time_is_unknown():
