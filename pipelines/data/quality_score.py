@@ -15,6 +15,13 @@ from pipelines.data.profiling import Profile
 
 WANTED = ("title", "authors", "year", "language", "genres", "isbn13", "description")
 """What a catalogue should tell of a book; that it stands in no series is no defect."""
+PARTS_BY_PREFIX = {
+    "missing_": "completeness",
+    "duplicate_": "uniqueness",
+    "unknown_": "consistency",
+    "editions_": None,
+}
+"""Of quarantine rules; all others are about validity. Editions of one work are no defect."""
 LOST_VALUES = ("_invalid", "_out_of_range")
 """Endings of the repairs that could not keep the value."""
 
@@ -67,10 +74,9 @@ def is_lost(repair: str) -> bool:
     return repair.endswith(LOST_VALUES)
 
 
-def part_of(rule: str) -> str:
-    """The part that a quarantine rule falls under."""
-    prefixes = {"missing_": "completeness", "duplicate_": "uniqueness", "unknown_": "consistency"}
-    return next((part for p, part in prefixes.items() if rule.startswith(p)), "validity")
+def part_of(rule: str) -> str | None:
+    """The part that a quarantine rule falls under; None for what is no defect."""
+    return next((part for p, part in PARTS_BY_PREFIX.items() if rule.startswith(p)), "validity")
 
 
 def quality_score(

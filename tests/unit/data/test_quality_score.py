@@ -46,6 +46,10 @@ def test_a_row_set_aside_counts_in_the_part_of_its_rule(rule: str, name: str):
     assert [p.name for p in score.parts if p.share not in (1.0, None)] == [name]
 
 
+def test_editions_that_became_one_book_are_no_defect():
+    assert scored(Intake({"books": {"editions_merged": 5}})).score == 100.0
+
+
 def test_gaps_of_the_catalogue_lower_completeness_and_series_do_not_count():
     gaps = {"language": [None] * 10, "series": [None] * 10}
     assert part(scored(catalogue=books(**gaps)), "completeness") == pytest.approx(1 - 1 / 14)
