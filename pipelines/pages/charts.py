@@ -21,9 +21,9 @@ from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 from matplotlib.typing import RcKeyType
 
-WIDTH = 5.0
+WIDTH = 4.4
 """Inches of every chart: narrow enough for a telephone."""
-LEGEND_CHARACTERS = 70
+LEGEND_CHARACTERS = 60
 """As many fit in a line of that width."""
 INK, GRID = "#6b7684", "#8b95a3"
 ACCENT, MUTED = "#2f7fd1", "#8793a2"
@@ -159,7 +159,8 @@ def scatter(
     def draw(axes: Axes) -> None:
         for name, (x, y) in points.items():
             stands_out = name == accent
-            axes.scatter(x, y, 40, ACCENT if stands_out else MUTED, zorder=4 if stands_out else 3)
+            colour, layer = (ACCENT, 4) if stands_out else (MUTED, 3)
+            axes.scatter(x, y, 40, colour, zorder=layer, clip_on=False)
         axes.margins(0.15)
         axes.set_xlim(left=max(axes.get_xlim()[0], 0))
         axes.set_ylim(bottom=max(axes.get_ylim()[0], 0))

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from pipelines.processes import running
 from pipelines.stack import api_program, free_port
-from pipelines.stages.pipeline import execute
+from pipelines.stages.pipeline import execute, run_pipeline
 from tests.pipeline_runs import MakeContext
 
 BROWSER = next(
@@ -42,6 +42,15 @@ def test_data_docs_can_be_read(make_context: MakeContext, tmp_path: Path):
     assert "Accepted" in page
     assert "960 rows" in page
     assert "ratings.html" in page
+
+
+def test_the_evaluation_can_be_read(make_context: MakeContext, tmp_path: Path):
+    told = run_pipeline(make_context(), lambda *_: None)
+    page = rendered(Path(told["evaluate"]["report"]).as_uri(), tmp_path / "profile")
+    assert "For whom, and for which books" in page
+    assert "As far as can be told apart from chance, hybrid is" in page
+    assert page.count("<svg") == page.count("<figure>") >= 13
+    assert "var(--ink)" in page
 
 
 def test_the_api_describes_itself(make_context: MakeContext, redis_url: str, tmp_path: Path):

@@ -67,5 +67,6 @@ def _check_the_run(printed: str) -> None:
     assert list(dict.fromkeys(lines)) == list(STAGES)
     assert "│ 10 │" in printed
     assert "because you liked" in printed
-    for promised in ("ndcg_at_10", "Airflow took", "Data Docs: ", "/docs", "MLflow"):
+    pages = ("Data Docs: ", "Evaluation: ", "/docs", "MLflow")
+    for promised in ("ndcg_at_10", "Airflow took", *pages):
         assert promised in printed

@@ -42,11 +42,10 @@ def learning(curve: Mapping[str, Any] | None) -> Section | None:
 def weights(blend: Mapping[str, Any]) -> Section:
     by_history = {int(low): w for low, w in blend["weights_by_history"].items()}
     rows = wording.liked_books(sorted(by_history))
-    weights = {"all kinds together": blend["weights"]} | {
-        rows[low]: by_history[low] for low in rows
-    }
+    shown = {"all kinds together": blend["weights"]}
+    shown |= {label: by_history[low] for low, label in rows.items()}
     preferring: dict[str, list[str]] = {}
-    for row, by_part in weights.items():
+    for row, by_part in shown.items():
         preferring.setdefault(max(by_part, key=lambda part: by_part[part]), []).append(row)
     said = [
         f"{part} counts most for {'readers of ' + joined(kinds) if len(preferring) > 1 else 'all'}"
@@ -63,7 +62,7 @@ def weights(blend: Mapping[str, Any]) -> Section:
             "weights": Chart(
                 "Weight of each part",
                 f"{joined(said)}.",
-                charts.shares(_coloured(weights), label="% of the weight"),
+                charts.shares(_coloured(shown), label="% of the weight"),
             )
         },
     )

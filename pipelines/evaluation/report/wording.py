@@ -10,7 +10,7 @@ METRIC = "ndcg_at_10"
 NONE = "n/a"
 ACCURACY = {
     "ndcg_at_10": ("NDCG@10", "How much of what was hidden is among the ten, and how near the top"),
-    "ndcg_at_20": ("NDCG@20", "How much of it is among twenty, and how near the top"),
+    "ndcg_at_20": ("NDCG@20", "How much of what was hidden is among twenty, and how near the top"),
     "hit_rate_at_10": ("Hit rate@10", "The share of readers with at least one hidden book found"),
     "recall_at_10": ("Recall@10", "The share of a reader's hidden books that are among the ten"),
     "recall_at_20": ("Recall@20", "The share of a reader's hidden books that are among twenty"),
@@ -101,7 +101,7 @@ def number(value: float) -> str:
 
 def percent(value: float) -> str:
     """Of hundred."""
-    return f"{round(value, 1):g} %"
+    return f"{round(value, 1):g}\N{NO-BREAK SPACE}%"
 
 
 def estimate(found: Estimate) -> str:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,10 +7,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mlflow.tracking import MlflowClient
 
 from pipelines.errors import StageFailedError
 from pipelines.settings import Settings
-from pipelines.stages.pipeline import run_pipeline
+from pipelines.stages.pipeline import execute, run_pipeline
 from pipelines.stages.run_context import RunContext
 from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_books
 
@@ -128,6 +130,55 @@ def test_mlflow_has_the_gain_over_each_part_and_its_p_value(make_context: MakeCo
         assert logged[f"{name}_high"] == found["high"]
         assert logged[f"{name}_p_holm"] == found["p_value_holm"]
     assert {"ndcg_at_20", "diversity_at_10"} <= set(logged)
+
+
+def test_the_report_lies_beside_and_hangs_on_the_hybrid_s_run(make_context: MakeContext):
+    ctx = make_context()
+    run(ctx)
+    page = Path(ctx.summary("evaluate")["report"])
+    assert page == ctx.folder.reading("evaluate") / "report" / "evaluation.html"
+    html = page.read_text()
+    assert "item_knn, learnt from ever more readers" in html
+    files = {path.name for path in page.parent.iterdir()}
+    assert {"evaluation.html", "ndcg_at_10.svg", "learning_curve.svg", "weights.svg"} <= files
+    run_id = ctx.registry.versions()[0].run_id
+    attached = MlflowClient(ctx.settings.mlflow_tracking_uri.get_secret_value())
+    listed = {Path(found.path).name for found in attached.list_artifacts(run_id, "evaluation")}
+    assert listed == files
+
+
+def test_the_last_point_of_the_curve_is_the_model_that_was_judged(make_context: MakeContext):
+    ctx = make_context()
+    run(ctx)
+    curve = json.loads((ctx.folder.reading("evaluate") / "learning_curve.json").read_text())
+    last = curve["points"][-1]
+    assert curve["judged_readers"] == measured(ctx)["item_knn"]["metrics"]["n_readers"]
+    judged = measured(ctx)["item_knn"]["metrics"]["ndcg_at_10"]
+    assert last["ndcg_at_10"] == pytest.approx(judged)
+    assert last["readers"] == N_READERS
+
+
+def test_no_curve_is_drawn_where_there_is_no_time_for_one(
+    make_context: MakeContext, run_settings: Settings
+):
+    evaluation = run_settings.evaluation.model_copy(update={"learning_curve_seconds": 0})
+    ctx = replace(
+        make_context(), settings=run_settings.model_copy(update={"evaluation": evaluation})
+    )
+    run(ctx)
+    folder = ctx.folder.reading("evaluate")
+    assert json.loads((folder / "learning_curve.json").read_text()) is None
+    assert not (folder / "report" / "learning_curve.svg").exists()
+
+
+def test_judging_again_writes_the_same_page(make_context: MakeContext):
+    """The time that a model took is the one thing measured that may differ."""
+    ctx = make_context()
+    run(ctx)
+    report = ctx.folder.reading("evaluate") / "report"
+    first = {path.name: path.read_bytes() for path in report.iterdir()}
+    execute("evaluate", ctx)
+    assert {path.name: path.read_bytes() for path in report.iterdir()} == first
 
 
 def test_where_nobody_knows_the_order_of_reading_the_split_says_so(

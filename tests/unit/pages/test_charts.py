@@ -15,7 +15,7 @@ from pipelines.pages.charts import (
     shares,
 )
 
-HOSTILE = "<script>$\\frac & 本"
+HOSTILE = "<script>$\\frac$ & 本"
 ESTIMATES = {
     "hybrid": Estimate(0.3, 0.2, 0.4),
     HOSTILE: Estimate(0.1, 0.1, 0.15),
