@@ -43,9 +43,12 @@ def stage_task(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-def run_stage(stage: str, *part: str) -> dict[str, Any]:
+def run_stage(stage: str, *part: str, run_prefix: str = "") -> dict[str, Any]:
     """
     Run a stage for the DAG run that this task belongs to; gives its summary.
+
+    Runs of two DAGs that start at the same minute have the same id in Airflow: all DAGs but one
+    need a prefix, by which their run folders differ.
 
     Raises:
         AirflowFailException: the cause will not go away by itself, so retrying is useless.
@@ -54,18 +57,19 @@ def run_stage(stage: str, *part: str) -> dict[str, Any]:
 
     context = get_current_context()
     try:
-        return _execute(stage, part, context["dag_run"].run_id, dict(context["params"]))
+        run = context["dag_run"].run_id
+        return _execute(stage, part, run, run_prefix, dict(context["params"]))
     except (ConfigurationError, DataError, ModelError) as error:
         raise AirflowFailException(str(error)) from error
 
 
 def _execute(
-    stage: str, part: tuple[str, ...], airflow_run: str, params: dict[str, Any]
+    stage: str, part: tuple[str, ...], airflow_run: str, prefix: str, params: dict[str, Any]
 ) -> dict[str, Any]:
     from pipelines.settings import get_settings
     from pipelines.stages.pipeline import execute
     from pipelines.stages.run_context import RunContext, run_id_of
 
-    run_id = run_id_of(airflow_run)
+    run_id = run_id_of(prefix + airflow_run)
     ctx = RunContext.opened(run_id, params, get_settings(), orchestrator_run=airflow_run)
     return execute(stage, ctx, *part)

@@ -178,6 +178,7 @@ def _show(settings: Settings, lines: TaskLines) -> None:
 
 def _show_addresses(settings: Settings, lines: TaskLines) -> None:
     console.print(f"Data Docs: {lines.told['validate']['report']}", soft_wrap=True)
+    console.print(f"Data quality: {lines.told['profile']['report']}", soft_wrap=True)
     console.print(f"Evaluation: {lines.told['evaluate']['report']}", soft_wrap=True)
     console.print(
         f"`make up` serves the API at {settings.api.url}/docs, MLflow at "

@@ -3,13 +3,14 @@ Retrain the recommender.
 
 Raw ratings in, a registered hybrid model out, its recommendations in Redis:
 
-`ingest → validate → clean → preprocess → train (once a model) → blend → evaluate → register →
-promote → warm_cache`
+`ingest → validate → clean → profile → store → preprocess → train (once a model) → blend →
+evaluate → register → promote → warm_cache`
 
 Each task runs the stage of the same name from `pipelines.stages`; `bookrec run` runs the same
 stages without Airflow. Between tasks go run ids and numbers, never data: that lies in the run's
-folder. A batch that breaks a critical expectation ends at `validate`; a challenger that the gate
-refuses ends at `promote`, with its reasons, and the old champion stays.
+folder. A batch that breaks a critical expectation ends at `validate`, and one that scores too low
+or has drifted too far at `store`; a challenger that the gate refuses ends at `promote`, with its
+reasons, and the old champion stays.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -56,6 +57,14 @@ def retrain_recommender() -> None:  # noqa: C901 - one task a stage, and nothing
         return run_stage("clean")
 
     @stage_task()
+    def profile() -> dict[str, Any]:
+        return run_stage("profile")
+
+    @stage_task()
+    def store() -> dict[str, Any]:
+        return run_stage("store")
+
+    @stage_task()
     def preprocess() -> dict[str, Any]:
         return run_stage("preprocess")
 
@@ -86,7 +95,7 @@ def retrain_recommender() -> None:  # noqa: C901 - one task a stage, and nothing
         return run_stage("warm_cache")
 
     trained = train.expand(model=list(settings.models))
-    ingest() >> validate() >> clean() >> preprocess() >> trained
+    ingest() >> validate() >> clean() >> profile() >> store() >> preprocess() >> trained
     trained >> blend() >> evaluate() >> register() >> promote() >> warm_cache()
 
 

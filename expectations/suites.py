@@ -1,5 +1,5 @@
 """
-The suites: one for what sources yield, two for what models see.
+The suites: for what sources yield, and for what models see.
 
 Column names are written out here on purpose, independently of the schemas of the pipeline: a test
 keeps the two equal, so that neither can drift alone. An expectation whose breaking rows must be set
@@ -69,7 +69,7 @@ def ratings_suite(scale: tuple[float, float] | None, *, now: datetime | None = N
         "ratings",
         RATING_COLUMNS,
         (
-            *_table(RATING_COLUMNS, "rating", empty="critical"),
+            *table_of(RATING_COLUMNS, "rating", empty="critical"),
             *_row_numbers(),
             *_named("user_id", "Every rating names its reader"),
             *_named("book_id", "Every rating names its book"),
@@ -101,7 +101,7 @@ def books_suite(*, now: datetime | None = None) -> Suite:
         "books",
         BOOK_COLUMNS,
         (
-            *_table(BOOK_COLUMNS, "book", empty="warning"),
+            *table_of(BOOK_COLUMNS, "book", empty="warning"),
             *_row_numbers(),
             *_named("book_id", "Every book has an id"),
             gxe.ExpectColumnValuesToBeUnique(
@@ -141,8 +141,8 @@ def features_suite() -> Suite:
         "features",
         FEATURE_COLUMNS,
         (
-            *_table(FEATURE_COLUMNS, "book", empty="critical"),
-            *_unique("book_num", "No two books share a position"),
+            *table_of(FEATURE_COLUMNS, "book", empty="critical"),
+            *unique_key("book_num", "No two books share a position"),
             gxe.ExpectColumnValuesToBeBetween(
                 column="book_num",
                 min_value=0,
@@ -150,7 +150,7 @@ def features_suite() -> Suite:
                 severity="critical",
                 description="Positions run from 0 to the number of books less one, without a gap",
             ),
-            *_unique("book_id", "No two books share an id"),
+            *unique_key("book_id", "No two books share an id"),
             gxe.ExpectColumnValuesToBeBetween(
                 column="likes",
                 min_value=0,
@@ -174,7 +174,7 @@ def features_suite() -> Suite:
     )
 
 
-def _table(columns: Sequence[str], thing: str, *, empty: str) -> tuple["Expectation", ...]:
+def table_of(columns: Sequence[str], thing: str, *, empty: str) -> tuple["Expectation", ...]:
     gxe = load_great_expectations().expectations
     return (
         gxe.ExpectTableColumnsToMatchSet(
@@ -190,10 +190,10 @@ def _table(columns: Sequence[str], thing: str, *, empty: str) -> tuple["Expectat
 
 
 def _row_numbers() -> tuple["Expectation", ...]:
-    return _unique("row", "Row numbers, by which quarantine names a row, are distinct")
+    return unique_key("row", "Row numbers, by which quarantine names a row, are distinct")
 
 
-def _unique(column: str, description: str) -> tuple["Expectation", ...]:
+def unique_key(column: str, description: str) -> tuple["Expectation", ...]:
     gxe = load_great_expectations().expectations
     complete = f"No {column} is missing"
     return (

@@ -15,6 +15,12 @@ def _quarantined(told: Summary) -> str:
     return f"; quarantined {rules}" if rules else ""
 
 
+def _quality(told: Summary) -> str:
+    flagged = f"; {told['flagged_readers']:,} odd readers" if told["flagged_readers"] else ""
+    verdict = "" if told["accepted"] else ", refused"
+    return f"quality {told['score']:.1f} of 100{verdict}; {len(told['warnings'])} warnings{flagged}"
+
+
 def _weights(told: Summary) -> str:
     return ", ".join(f"{name} {weight:.2f}" for name, weight in told["weights"].items())
 
@@ -34,6 +40,11 @@ _HEADLINES: Mapping[str, Callable[[Summary], str]] = {
     "clean": lambda s: (
         f"{s['ratings']:,} ratings of {s['readers']:,} readers on {s['books']:,} books"
         + _quarantined(s)
+    ),
+    "profile": _quality,
+    "store": lambda s: (
+        f"{s['ratings_changed']:,} ratings and {s['books_changed']:,} books changed, "
+        f"{s['readers_added']:,} readers added"
     ),
     "preprocess": lambda s: (
         f"{s['train']:,} rows to train on, {s['validation']:,} to choose, {s['test']:,} to judge"

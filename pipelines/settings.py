@@ -108,6 +108,46 @@ class TuningSettings(BaseModel):
     """Half of them choose the best trial, the other half have to confirm it."""
 
 
+class QualityWeights(BaseModel):
+    """How much each part of the quality score counts, relative to the others."""
+
+    completeness: float = Field(0.2, ge=0)
+    validity: float = Field(0.25, ge=0)
+    uniqueness: float = Field(0.1, ge=0)
+    consistency: float = Field(0.25, ge=0)
+    freshness: float = Field(0.05, ge=0)
+    stability: float = Field(0.15, ge=0)
+
+    @model_validator(mode="after")
+    def _some_count(self) -> Self:
+        if not self.completeness + self.validity + self.uniqueness + self.consistency:
+            raise ValueError("a part that every batch has must have a weight")
+        return self
+
+
+class QualitySettings(BaseModel):
+    """What a batch must keep to be learnt from, against the one that was stored before it."""
+
+    minimum_score: float = Field(50, ge=0, le=100)
+    """A lower quality score refuses the batch."""
+    weights: QualityWeights = QualityWeights()
+    warning_psi: float = Field(0.1, gt=0)
+    """Drift of a column that is worth telling."""
+    critical_psi: float = Field(1.0, gt=0)
+    """Drift of a column that refuses the batch."""
+    minimum_kept_share: Fraction = 0.5
+    """With a smaller share of the previous batch's ratings, readers or books some are lost."""
+    half_life_days: float = Field(365, gt=0)
+    """After so long without a rating a batch is half as fresh."""
+    schedule: str | None = "@daily"
+    """When Airflow reports on the data: a cron expression, a preset, or `never`."""
+
+    @field_validator("schedule")
+    @classmethod
+    def _never_is_none(cls, value: str | None) -> str | None:
+        return None if value == "never" else value
+
+
 class Settings(BaseSettings):
     """All settings; see `get_settings`."""
 
@@ -153,6 +193,7 @@ class Settings(BaseSettings):
     blend: BlendSettings = BlendSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tuning: TuningSettings = TuningSettings()
+    quality: QualitySettings = QualitySettings()
 
     @field_validator("home", "mlflow_artifact_root")
     @classmethod

@@ -38,4 +38,5 @@ def run(
         print_json({"run_id": ctx.run_id, "stages": told})
     else:
         console.print(f"Data Docs: {told['validate']['report']}", soft_wrap=True)
+        console.print(f"Data quality: {told['profile']['report']}", soft_wrap=True)
         console.print(f"Evaluation: {told['evaluate']['report']}", soft_wrap=True)

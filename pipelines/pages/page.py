@@ -51,6 +51,8 @@ class Section:
     charts: Mapping[str, Chart] = field(default_factory=dict)
     """By a name that is fit for a file."""
     table: Table | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
+    """By what they are called, where they lead, relative to the page; after all else."""
 
 
 @dataclass(frozen=True)

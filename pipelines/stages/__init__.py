@@ -8,7 +8,9 @@ package loads no stage: a scheduler that only needs the names pays nothing for t
 STAGES = {
     "ingest": "Read the source into typed tables; rows that cannot be read get a reason.",
     "validate": "Hold the raw tables against Great Expectations suites; write Data Docs.",
-    "clean": "Repair, deduplicate, quarantine, and upsert the rest into PostgreSQL.",
+    "clean": "Repair, deduplicate, and quarantine what cannot be repaired.",
+    "profile": "Profile the batch, compare it with the one before, score it, and report.",
+    "store": "Refuse the batch that its profile condemns; upsert any other into PostgreSQL.",
     "preprocess": "Vocabularies, weighted interactions, the split, and the features suite.",
     "train": "Fit one model: for choosing, for judging and for serving.",
     "blend": "Weigh the models against each other on validation rows.",

@@ -1,4 +1,4 @@
-"""Repair what can be repaired, set the rest aside, and store what is left in PostgreSQL."""
+"""Repair what can be repaired, and set the rest aside with its reason."""
 
 from pathlib import Path
 
@@ -11,12 +11,11 @@ from pipelines.data.ids import distinct_readers, restore_id_types
 from pipelines.data.quarantine import counted
 from pipelines.errors import DataError
 from pipelines.stages.run_context import RunContext, Summary
-from pipelines.storage.repositories import LibraryRepository
 
 
 def run(ctx: RunContext) -> Summary:
     """
-    Write clean ratings, books and readers, and upsert them.
+    Write clean ratings, books and readers.
 
     Raises:
         DataError: no rating is left, or a row was neither kept nor quarantined.
@@ -36,7 +35,6 @@ def run(ctx: RunContext) -> Summary:
     catalogue = books.table if books else catalogue_from(ratings.table)
     everyone = distinct_readers(pq.read_table(ctx.folder.reading("ingest") / "ratings.parquet"))
     typed = restore_id_types(ratings.table, catalogue, everyone)
-    stored = _store(ctx, *typed)
     with ctx.stage("clean", inputs=["ingest", "validate"]) as draft:
         pq.write_table(typed[0], draft.folder / "ratings.parquet")
         pq.write_table(typed[1], draft.folder / "books.parquet")
@@ -48,8 +46,7 @@ def run(ctx: RunContext) -> Summary:
             "readers": len(typed[2]),
             "example_reader": _example_reader(typed[0]),
             "quarantined": pc.value_counts(quarantine["rule"]).to_pylist(),
-            "repairs": {**ratings.repairs, **(books.repairs if books else {})},
-            "stored": stored,
+            "repairs": {"ratings": ratings.repairs, "books": books.repairs if books else {}},
         }
     return draft.summary
 
@@ -82,14 +79,3 @@ def _account_for_every_row(ctx: RunContext, kept: int, quarantine: pa.Table) -> 
             f"no rating is left of {rows_in:,}: {counted(aside, 'ratings')}; "
             "correct the input, or leave out the books file where its ids differ"
         )
-
-
-def _store(ctx: RunContext, ratings: pa.Table, books: pa.Table, users: pa.Array) -> dict[str, int]:
-    with ctx.unit_of_work() as session:
-        library = LibraryRepository(session, ctx.params.dataset)
-        frame = books.to_pandas()
-        return {
-            "books_changed": library.upsert_books(frame.assign(year=frame["year"].astype("Int32"))),
-            "readers_added": library.upsert_readers(users.to_pylist()),
-            "ratings_changed": library.upsert_ratings(ratings.to_pandas()),
-        }

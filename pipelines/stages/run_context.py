@@ -28,6 +28,17 @@ from pipelines.storage.unit_of_work import unit_of_work
 
 _FIRST = next(iter(STAGES))
 
+MAKES_A_DIFFERENCE = {
+    "models",
+    "hyperparameters",
+    "split",
+    "blend",
+    "evaluation",
+    "tuning",
+    "quality",
+}
+"""The settings that change what a run makes."""
+
 Summary = dict[str, Any]
 """What a stage tells the next one and the log: small and JSON-able."""
 
@@ -167,9 +178,9 @@ class RunContext:
 
     @property
     def _made_with(self) -> dict[str, Any]:
-        """The settings that change what a run makes."""
-        relevant = {"models", "hyperparameters", "split", "blend", "evaluation", "tuning"}
-        return self.settings.model_dump(mode="json", include=relevant)
+        found = self.settings.model_dump(mode="json", include=MAKES_A_DIFFERENCE)
+        del found["quality"]["schedule"]
+        return found
 
 
 def _run_folder(settings: Settings, run_id: str) -> RunFolder:

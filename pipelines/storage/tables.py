@@ -78,3 +78,20 @@ class ModelReleaseRow(Base):
     metrics: Mapped[dict[str, Any]]
     data_fingerprint: Mapped[str]
     decided_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class DataProfileRow(Base):
+    """One row for each batch that was profiled, refused ones too."""
+
+    __tablename__ = "data_profile"
+
+    dataset: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    made_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    accepted: Mapped[bool]
+    score: Mapped[float]
+    quality: Mapped[dict[str, Any]]
+    profile: Mapped[dict[str, Any]]
+    stored_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("data_profile_by_time", "dataset", "made_at"),)

@@ -91,7 +91,8 @@ class CurrentModel(BaseModel):
     created_at: datetime
     loaded_at: datetime
     tags: dict[str, str] = Field(
-        description="As registered, metrics included.", examples=[{"ndcg_at_10": "0.1812"}]
+        description="As registered: metrics, and where the report on its data lies.",
+        examples=[{"ndcg_at_10": "0.1812", "data_quality_report": "…/profile/report.html"}],
     )
     readers: int
     books: int

@@ -66,6 +66,15 @@ def test_from_ratings_to_answers(bookrec: Bookrec, library: Path, tmp_path: Path
     assert len(near["items"]) == 3
     assert bookrec("similar", "--book", "999").error.endswith("does not know a book '999'")
 
+    (batch,) = json.loads(bookrec("quality", "--json").out)
+    assert (batch["dataset"], batch["accepted"], batch["drift"]) == (
+        "interactions/library", True, None,
+    )  # fmt: skip
+    assert batch["parts"]["consistency"] == 1.0
+    table = bookrec("quality").out
+    assert f"{batch['score']:.1f}" in table
+    assert f"Report on the newest: {batch['report']}" in table
+
     models = json.loads(bookrec("models", "--json").out)
     assert [(m["version"], m["aliases"]) for m in models] == [(1, ["challenger", "champion"])]
 

@@ -25,6 +25,7 @@ def own_home(tmp_path: Path) -> dict[str, str]:
         "BOOKREC_LOCAL_SERVERS_ROOT": os.environ["BOOKREC_LOCAL_SERVERS_ROOT"],
         "BOOKREC_HOME": str(tmp_path / "home"),
         "BOOKREC_SCHEDULE": "never",
+        "BOOKREC_QUALITY__SCHEDULE": "never",
         "BOOKREC_API__PORT": str(free_port()),
         "BOOKREC_STACK__MLFLOW_PORT": str(free_port()),
         "BOOKREC_STACK__AIRFLOW_PORT": str(free_port()),

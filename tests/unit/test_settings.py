@@ -3,8 +3,9 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from pipelines.settings import PREFIX, Settings
+from pipelines.settings import PREFIX, QualitySettings, QualityWeights, Settings
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 LINE = re.compile(rf"# ({PREFIX}\w+)=(\S*)")
@@ -45,3 +46,19 @@ def test_the_example_says_what_holds_without_it(monkeypatch):
     for name, value in documented().items():
         monkeypatch.setenv(name, value)
     assert Settings() == without
+
+
+def test_never_means_no_schedule():
+    assert QualitySettings(schedule="never").schedule is None
+
+
+def test_weights_of_nothing_but_parts_that_may_be_unknown_are_refused():
+    nothing = dict.fromkeys(("completeness", "validity", "uniqueness", "consistency"), 0)
+    with pytest.raises(ValidationError, match="must have a weight"):
+        QualityWeights(**nothing)
+
+
+@pytest.mark.parametrize("score", [-1, 101])
+def test_a_minimum_score_lies_between_0_and_100(score: float):
+    with pytest.raises(ValidationError):
+        QualitySettings(minimum_score=score)

@@ -92,6 +92,18 @@ def test_mlflow_holds_one_flat_run_a_model(make_context: MakeContext):
         assert {"git_sha", "data_fingerprint", "airflow_run_id"} <= set(found.data.tags)
         assert "mlflow.parentRunId" not in found.data.tags
         assert {"ndcg_at_10", "ndcg_at_10_low", "ndcg_at_10_high"} <= set(found.data.metrics)
+    (hybrid,) = (r for r in runs if r.data.tags["model"] == "hybrid")
+    assert hybrid.data.metrics["data_quality_score"] == ctx.summary("profile")["score"]
+    assert hybrid.data.metrics["data_consistency"] == 1.0
+
+
+def test_every_registered_model_names_the_report_on_its_data(make_context: MakeContext):
+    ctx = make_context()
+    run(ctx)
+    _, version = champion(ctx)
+    for tag in ("data_quality_report", "data_docs"):
+        assert Path(version.tags[tag]).read_text().startswith("<!DOCTYPE html>")
+    assert float(version.tags["data_quality_score"]) > 80
 
 
 def test_a_registered_model_opens_with_plain_mlflow(make_context: MakeContext):
@@ -157,7 +169,7 @@ def test_a_challenger_that_proves_nothing_is_refused_and_the_champion_stays(
     frame["book_id"] = np.concatenate(
         [noise.choice(np.arange(1, N_BOOKS + 1), 12, replace=False) for _ in range(N_READERS)]
     )
-    frame["rating"] = noise.integers(1, 6, len(frame))
+    frame["rating"] = noise.permutation(frame["rating"])
     frame.to_csv(library / "ratings.csv", index=False)
     ctx = make_context("run-2")
     run(ctx)

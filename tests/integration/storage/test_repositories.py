@@ -5,6 +5,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from pipelines.storage.database import migrate
+from pipelines.storage.profiles import BatchProfile, ProfileRepository
 from pipelines.storage.repositories import LibraryRepository, ModelRelease, ReleaseRepository
 from pipelines.storage.unit_of_work import unit_of_work
 
@@ -142,3 +143,64 @@ def test_a_decision_is_found_again_and_never_changed(database):
 
     with pytest.raises(IntegrityError):
         record_again()
+
+
+def batch(run_id: str, **changes) -> BatchProfile:
+    found = BatchProfile("shop", run_id, True, 90.0, {"parts": {}}, {"ratings": 3})
+    return replace(found, **changes)
+
+
+def recorded(database: str, *batches: BatchProfile, stored: bool = True) -> None:
+    """One transaction each, as stages do it: the database's clock tells them apart."""
+    for found in batches:
+        with unit_of_work(database) as session:
+            ProfileRepository(session).record(found)
+        if stored and found.accepted:
+            with unit_of_work(database) as session:
+                ProfileRepository(session).mark_stored(found.dataset, found.run_id)
+
+
+def previous(database: str, run_id: str) -> str | None:
+    with unit_of_work(database) as session:
+        found = ProfileRepository(session).previous("shop", run_id)
+    return None if found is None else found.run_id
+
+
+def test_the_previous_batch_is_the_last_one_that_another_run_stored(database):
+    assert previous(database, "run-1") is None
+    recorded(database, batch("run-1"), batch("run-2"))
+    assert previous(database, "run-1") == "run-2"
+    assert previous(database, "run-2") == "run-1"
+    assert previous(database, "run-3") == "run-2"
+
+
+def test_a_batch_that_was_refused_reported_or_of_other_data_is_never_the_previous_one(database):
+    recorded(database, batch("run-1"), batch("run-2", accepted=False))
+    recorded(database, batch("run-3", dataset="library"))
+    recorded(database, batch("run-4"), stored=False)
+    assert previous(database, "run-9") == "run-1"
+
+
+def test_a_run_that_is_repeated_takes_the_place_of_its_own_profile(database):
+    recorded(database, batch("run-1", score=10.0), batch("run-2"), batch("run-1", score=20.0))
+    with unit_of_work(database) as session:
+        found = ProfileRepository(session).latest(9)
+    assert [(f.run_id, f.score) for f in found] == [("run-1", 20.0), ("run-2", 90.0)]
+
+
+def test_a_batch_that_is_profiled_again_is_not_stored_any_more(database):
+    recorded(database, batch("run-1"))
+    recorded(database, batch("run-1", accepted=False))
+    assert previous(database, "run-2") is None
+
+
+def test_the_latest_profiles_are_some_of_each_dataset_newest_first(database):
+    recorded(database, batch("run-1"), batch("run-2"), batch("run-3", dataset="library"))
+    recorded(database, batch("run-4"))
+    with unit_of_work(database) as session:
+        found = ProfileRepository(session).latest(2)
+    assert [(f.dataset, f.run_id) for f in found] == [
+        ("library", "run-3"),
+        ("shop", "run-4"),
+        ("shop", "run-2"),
+    ]

@@ -18,10 +18,12 @@ started = time.perf_counter()
 import dags.retrain_recommender as retrain
 seconds = time.perf_counter() - started
 import dags.warm_cache as warm
+import dags.data_quality_report as quality
 from pathlib import Path
 from airflow.utils.file import list_py_file_paths
 heavy = {"pandas", "sklearn", "faiss", "mlflow", "great_expectations", "numpy", "scipy", "implicit"}
 dag, warming = retrain.retrain_recommender(), warm.warm_cache()
+report = quality.data_quality_report()
 tasks = {
     t.task_id: {
         "retries": t.retries, "timeout": t.execution_timeout.total_seconds(), "doc": t.doc_md,
@@ -35,6 +37,9 @@ print(json.dumps({
     "max_active_runs": dag.max_active_runs, "owner": dag.owner,
     "outlets": [a.name for a in dag.get_task("promote").outlets],
     "warm_schedule": str(warming.schedule),
+    "report": [t.task_id for t in report.topological_sort()],
+    "report_schedule": str(report.schedule),
+    "report_params": sorted(report.params),
     "files": sorted(Path(f).name for f in list_py_file_paths(Path(retrain.__file__).parent)),
 }))
 """
@@ -88,10 +93,21 @@ def test_promotion_updates_the_asset_that_warming_waits_for(seen):
     assert "bookrec_champion" in seen["warm_schedule"]
 
 
+def test_the_report_on_the_data_runs_the_first_stages_and_stores_nothing(seen):
+    stages = list(STAGES)
+    assert seen["report"] == stages[: stages.index("store")]
+    assert seen["report_schedule"] == "@daily"
+    assert seen["report_params"] == seen["params"]
+
+
 def test_importing_a_dag_is_fast_and_loads_no_heavy_library(seen):
     assert seen["loaded"] == []
     assert seen["seconds"] < 1.0
 
 
 def test_airflow_finds_the_dags_and_opens_nothing_else(seen):
-    assert seen["files"] == ["retrain_recommender.py", "warm_cache.py"]
+    assert seen["files"] == [
+        "data_quality_report.py",
+        "retrain_recommender.py",
+        "warm_cache.py",
+    ]
