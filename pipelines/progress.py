@@ -15,6 +15,11 @@ def _quarantined(told: Summary) -> str:
     return f"; quarantined {rules}" if rules else ""
 
 
+def _repaired(told: Summary) -> str:
+    counts = [n for rules in told["repairs"].values() for n in rules.values()]
+    return f"; repaired {sum(counts):,} cells by {len(counts)} rules" if counts else ""
+
+
 def _weights(told: Summary) -> str:
     return ", ".join(f"{name} {weight:.2f}" for name, weight in told["weights"].items())
 
@@ -33,6 +38,7 @@ _HEADLINES: Mapping[str, Callable[[Summary], str]] = {
     "validate": lambda s: f"{len(s['warnings'])} warnings{_quarantined(s)}",
     "clean": lambda s: (
         f"{s['ratings']:,} ratings of {s['readers']:,} readers on {s['books']:,} books"
+        + _repaired(s)
         + _quarantined(s)
     ),
     "preprocess": lambda s: (

@@ -47,3 +47,13 @@ QUARANTINE = pa.schema(
 def empty(schema: pa.Schema) -> pa.Table:
     """A table of `schema` without rows."""
     return schema.empty_table()
+
+
+READERS = pa.schema(
+    [
+        pa.field("user_id", pa.string()),
+        pa.field("location", pa.string()),
+        pa.field("age", pa.int32()),
+        pa.field("row", pa.int64(), nullable=False),
+    ]
+)

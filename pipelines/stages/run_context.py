@@ -164,7 +164,7 @@ class RunContext:
     @property
     def _made_with(self) -> dict[str, Any]:
         """The settings that change what a run makes."""
-        relevant = {"models", "hyperparameters", "split", "evaluation", "tuning"}
+        relevant = {"models", "hyperparameters", "cleaning", "split", "evaluation", "tuning"}
         return self.settings.model_dump(mode="json", include=relevant)
 
 

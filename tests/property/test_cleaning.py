@@ -6,7 +6,8 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.data.cleaning import clean_books, clean_ratings, restore_ids
+from pipelines.data.cleaning import clean_books, clean_ratings
+from pipelines.data.ids import restore_ids
 from pipelines.data.isbn import is_isbn10, isbn10_to_13, normalise_isbn
 from pipelines.data.languages import language_code
 from pipelines.data.schemas import BOOKS, RAW_RATINGS

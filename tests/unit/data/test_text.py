@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.data.text import clean_list, clean_text
+from pipelines.data.text import clean_text
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,3 @@ from pipelines.data.text import clean_list, clean_text
 )
 def test_text_is_freed_of_entities_controls_and_blanks(text, cleaned):
     assert clean_text(text) == cleaned
-
-
-def test_list_loses_empty_and_repeated_texts_but_keeps_its_order():
-    assert clean_list(["b ", "", None, "a", "b"]) == ["b", "a"]
-    assert clean_list(None) == []
