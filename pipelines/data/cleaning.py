@@ -113,7 +113,7 @@ def clean_readers(readers: pa.Table) -> Cleaned:
     return Cleaned(_replaced(kept, cleaned), quarantine, _positive(counts))
 
 
-def catalogue_from(ratings: pa.Table) -> pa.Table:
+def catalogue_from(ratings: pa.Table, *, first_row: int = 1) -> pa.Table:
     """A catalogue where none was given: the books of `ratings`, titled "Book <id>"."""
     ids = pc.unique(ratings["book_id"])
     n = len(ids)
@@ -122,7 +122,7 @@ def catalogue_from(ratings: pa.Table) -> pa.Table:
         "title": pc.binary_join_element_wise("Book", ids.cast(pa.string()), " "),
         "authors": pa.array([[]] * n, BOOKS.field("authors").type),
         "genres": pa.array([[]] * n, BOOKS.field("genres").type),
-        "row": pa.array(range(1, n + 1), pa.int64()),
+        "row": pa.array(range(first_row, first_row + n), pa.int64()),
     }
     schema = BOOKS.set(0, pa.field("book_id", ids.type))
     return pa.table([columns.get(f.name, pa.nulls(n, f.type)) for f in schema], schema)
@@ -131,7 +131,9 @@ def catalogue_from(ratings: pa.Table) -> pa.Table:
 def completed(books: pa.Table, ratings: pa.Table) -> pa.Table:
     """The catalogue, and behind it the rated books that it lacks, titled "Book <id>"."""
     known = pc.is_in(ratings["book_id"], value_set=books["book_id"].combine_chunks())
-    return pa.concat_tables([books, catalogue_from(ratings.filter(pc.invert(known)))])
+    behind = (pc.max(books["row"]).as_py() or 0) + 1
+    lacking = catalogue_from(ratings.filter(pc.invert(known)), first_row=behind)
+    return pa.concat_tables([books, lacking])
 
 
 def superseded(ratings: pa.Table, usable: Mask | None = None) -> Mask:

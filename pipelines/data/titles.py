@@ -15,8 +15,9 @@ _GENERIC = re.compile(
     r"(?:novel|novels|novella|memoir|mystery|thriller|romance|story|stories|tale|poems|"
     r"roman|romane|erzahlung|erzahlungen|krimi|kriminalroman|novelle|novela|romanzo)"
     r"(?: of (?:suspense|romance|horror|terror|love|crime))?\W*$"
+    r"|(?:[.,:;]|\s-)\s[^:;]*\bedition\W*$"
 )
-"""What says no more than what kind of book it is, behind a sign at the end."""
+"""What says no more than what kind of book or edition it is, behind a sign at the end."""
 _NUMERALS = """
 1 one first, 2 two second ii, 3 three third iii, 4 four fourth iv, 5 five fifth, 6 six sixth vi,
 7 seven seventh vii, 8 eight eighth viii, 9 nine ninth ix, 10 ten tenth, 11 eleven eleventh xi,
@@ -34,8 +35,8 @@ _COUNTS_BEHIND = frozenset(_COUNTED.split())
 _ROMAN_LETTERS = {"i": "1", "v": "5", "x": "10"}
 _DERIVED = """
 abridged adaptation boxed boxset calendar cliffs cliffsnotes comic comics companion graphic guide
-journal level manga notes omnibus play readers retold sampler screenplay script set sparknotes
-study trilogy workbook
+journal level manga notes omnibus play retold sampler screenplay script set sparknotes study
+workbook
 """
 _KINDS = frozenset(_DERIVED.split())
 """Words that make another work of a title, also where they stand in brackets."""
@@ -68,12 +69,12 @@ class Title:
         brackets = _words(" ".join("".join(groups) for groups in _BRACKETED.findall(plain)))
         bare = _GENERIC.sub("", _BRACKETED.sub(" ", plain).rstrip())
         main, *rest = _SUBTITLE.split(bare, maxsplit=1)
-        words, below = _words(main), _words(" ".join(rest))
+        words, below = _core(_words(main)), _core(_words(" ".join(rest)))
         column = _words(folded(series or ""))
         return cls(
-            main=_without_article(words),
-            subtitle=below,
-            numbers=_numbers(words + below),
+            main=words,
+            subtitle=() if below == words else below,
+            numbers=_numbers(words + below if below != words else words),
             volume=_numbers(brackets + column),
             kinds=_KINDS & {*brackets, *below},
             brackets=_letters(brackets),
@@ -85,9 +86,14 @@ class Title:
         return self.main + self.subtitle
 
     @property
+    def name(self) -> str:
+        """The main title in the form of `brackets` and `series`."""
+        return _letters(self.main)
+
+    @property
     def is_series(self) -> bool:
         """Whether it is called what its series is called, and no number says which part it is."""
-        return not self.volume and "".join(self.main) in {self.brackets, self.series}
+        return bool(self.series) and self.name == self.series and not self.volume
 
 
 def folded(text: str) -> str:
@@ -119,14 +125,17 @@ def _words(plain: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(plain))
 
 
-def _without_article(words: tuple[str, ...]) -> tuple[str, ...]:
-    return words[1:] if len(words) > 1 and words[0] in _ARTICLES else words
+def _core(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Without "or" and articles around it: "Secret History, The"."""
+    while len(words) > 1 and (words[0] in _ARTICLES or words[0] == "or"):
+        words = words[1:]
+    return words[:-1] if len(words) > 1 and words[-1] == "the" else words
 
 
 def _letters(words: tuple[str, ...]) -> str:
     """One word for a series however it is written: no article, no numbers, no "Book"."""
     kept = (w for w in _counted(words) if not w.isdigit() and w not in _COUNTS_BEHIND)
-    return "".join(_without_article(tuple(kept)))
+    return "".join(_core(tuple(kept)))
 
 
 def _numbers(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from scipy import sparse
 from pipelines.data.authors import SUFFIXES
 from pipelines.data.titles import Title, alike, folded
 
-_NOBODY = frozenset(["anonymous", "anonymus", "unknown", "various", "na"])
+_NOBODY = frozenset(["anonymous", "unknown", "various", "na"])
 Name = tuple[str, ...]
 """Words of an author's name, the surname last."""
 Pair = tuple[int, int]
@@ -80,7 +80,7 @@ class _KnownNames:
     @classmethod
     def of(cls, editions: Iterable[Edition]) -> Self:
         named = [(edition.surname, edition.title) for edition in editions]
-        series = {(surname, name) for surname, t in named for name in (t.brackets, t.series)}
+        series = {(s, name) for s, title in named for name in (title.brackets, title.series)}
         return cls(frozenset((s, t.main) for s, t in named), frozenset(series))
 
 
@@ -129,8 +129,9 @@ def _is_bridge(one: Edition, other: Edition, known: _KnownNames) -> bool:
     if bool(a.subtitle) == bool(b.subtitle):
         return alike(a.words, b.words)
     is_title = (one.surname, a.subtitle or b.subtitle) in known.titles
-    names = {(one.surname, "".join(title.main)) for title in (a, b)}
-    return alike(a.main, b.main) and not is_title and not names & known.series
+    names = {(one.surname, title.name) for title in (a, b)}
+    is_series = any(name in known.series for name in names if name[1])
+    return alike(a.main, b.main) and not is_title and not is_series
 
 
 def _is_clear(titles: Sequence[Title]) -> bool:
