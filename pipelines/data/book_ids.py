@@ -47,7 +47,7 @@ class BookId:
         isbn = spelt_out(text)
         if isbn is not None:
             key = isbn if len(isbn) > 10 else isbn10_to_13(isbn)
-            intact = is_proper(text) and not lost_zeros(text, isbn)
+            intact = text == isbn or (is_proper(text) and not lost_zeros(text, isbn))
             return cls(key, text if intact else isbn, True)
         return cls("" if is_hopeless(text) else text, text, False)
 

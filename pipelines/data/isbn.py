@@ -47,7 +47,7 @@ def normalise_isbn(text: str) -> str | None:
 
 def spelt_out(text: str) -> str | None:
     """The ISBN that `text` means, of ten or thirteen digits, its zeros put back; or None."""
-    bare = _DECIMAL.sub("", _NOISE.sub("", text.strip())).upper()
+    bare = text if text.isdigit() else _DECIMAL.sub("", _NOISE.sub("", text.strip())).upper()
     return bare if is_isbn13(bare) else restore_zeros(bare)
 
 
