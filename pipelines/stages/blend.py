@@ -1,10 +1,8 @@
 """Weigh the models against each other on validation rows, and build the bundle to be served."""
 
-import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from pipelines.data.dataset import Dataset
-from pipelines.data.interactions import Id
 from pipelines.data.splits import Part
 from pipelines.evaluation.protocol import holdout
 from pipelines.models.blending import fit_blend
@@ -31,7 +29,7 @@ def run(ctx: RunContext) -> Summary:
             candidates, readers.histories, readers.relevant, rng=ctx.rng("cut histories")
         )
     config = HybridConfig(weights=blend.weights, by_history=blend.by_history)
-    with ctx.stage("blend", inputs=["clean", "preprocess", *map(address, models)]) as draft:
+    with ctx.stage("blend", inputs=["preprocess", *map(address, models)]) as draft:
         judged = HybridRecommender(config, fitted(ctx.folder, models, "judging"))
         judged.save(draft.folder / "judging")
         ModelBundle(
@@ -40,7 +38,7 @@ def run(ctx: RunContext) -> Summary:
                 dataset.training_data(*Part), rng=ctx.rng("fallback")
             ),
             users=dataset.users,
-            books=dataset.books.with_aliases(_editions(ctx)),
+            books=dataset.books,
             interactions=dataset.interactions(*Part),
             catalogue=dataset.catalogue,
         ).save(draft.folder / "bundle")
@@ -52,10 +50,3 @@ def run(ctx: RunContext) -> Summary:
             "readers": len(readers),
         }
     return draft.summary
-
-
-def _editions(ctx: RunContext) -> dict[str, Id]:
-    """Under which other ids readers may ask for a book: those of its editions."""
-    table = pq.read_table(ctx.folder.reading("clean") / "editions.parquet").to_pydict()
-    pairs = zip(table["edition_id"], table["work_id"], strict=True)
-    return {edition: work for edition, work in pairs if edition != str(work)}

@@ -28,14 +28,14 @@ def are_one(*books):
 @pytest.mark.parametrize(
     "title",
     [
-        "Far Pavilions",
-        "The Far Pavilions (Paperback)",
-        "FAR PAVILIONS: A Novel",
-        "The Far Pavillions",
+        "Final Judgment",
+        "The Final Judgment (Paperback)",
+        "FINAL JUDGMENT: A Novel",
+        "The Final Judgement",
     ],
 )
 def test_editions_of_one_work_are_found(title):
-    assert are_one(book("The Far Pavilions"), book(title))
+    assert are_one(book("The Final Judgment"), book(title))
 
 
 @pytest.mark.parametrize("author", ["A. Lee", "Ann B. Lee", "LEE, Ann", "Lee", "Ann Lee Jr."])
