@@ -24,7 +24,7 @@ _INITIALS = re.compile(rf"(?:{_UPPER}\.-?)+{_UPPER}?\.?")
 _BARE_INITIAL = re.compile(rf"(?<![\w.'\u2019-])(?!Y )({_UPPER})(?: ?\.)?(?= )")
 _APART = re.compile(rf"(?<=\b{_UPPER}\.) (?={_UPPER}\.)")
 _RUN_ON = re.compile(rf"(?<=\b{_UPPER}\.)(?={_UPPER}[^\W\d_])")
-_MAX_ACRONYM = 4
+_MAX_ACRONYM = 3
 _MAX_WORDS = 3
 
 
@@ -48,9 +48,9 @@ def turned_round(name: str) -> str:
 
 
 def in_title_case(name: str) -> str:
-    """Capitals where a name has them, if all of it is in capitals and it is no acronym."""
+    """Capitals where a name has them, if all of it is in capitals; a single word is left alone."""
     words = name.split()
-    if not name.isupper() or (len(words) == 1 and len(_bare(name)) <= _MAX_ACRONYM):
+    if not name.isupper() or len(words) == 1:
         return name
     return " ".join(_cased(word, words[:i]) for i, word in enumerate(words))
 
@@ -97,7 +97,7 @@ def _is_particle(bare: str, before: str) -> bool:
 def _is_acronym(bare: str) -> bool:
     """Whether it is short and not to be spoken as a word, as "BBC" and "DK"."""
     speakable = set(bare) & set("aeiouy") or bare in _TITLES or bare == "st"
-    return len(bare) < _MAX_ACRONYM and bare.isascii() and not speakable
+    return len(bare) <= _MAX_ACRONYM and bare.isascii() and not speakable
 
 
 def _capitalised(word: str) -> str:

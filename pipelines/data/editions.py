@@ -36,7 +36,7 @@ def works_of(books: pa.Table, rated: pa.ChunkedArray) -> Works:
     """
     The works of a clean catalogue.
 
-    A work goes by the id of its edition with most ratings, of several the one with the first id.
+    A work goes by the id of its edition with most ratings, of several by the shortest and first id.
     What that edition leaves empty is taken from the next one.
 
     Args:
@@ -48,13 +48,18 @@ def works_of(books: pa.Table, rated: pa.ChunkedArray) -> Works:
     kept, work_of = books, dict[Any, Any]()
     while groups := _groups(same_works(kept)):  # a work knows more than its editions did
         found = kept["book_id"].to_pylist()
-        ranked = [sorted(g, key=lambda i: (-counts.get(found[i], 0), found[i])) for g in groups]
+        ranked = [sorted(g, key=lambda i: _rank(counts, found[i])) for g in groups]
         here = {found[i]: found[best] for best, *others in ranked for i in others}
         for edition, work in here.items():
             counts[work] = counts.get(work, 0) + counts.get(edition, 0)
         work_of = {e: here.get(w, w) for e, w in work_of.items()} | here
         kept = _with_best_values(kept, ranked)
     return Works(kept, np.array([i in work_of for i in ids], bool), work_of)
+
+
+def _rank(counts: Mapping[str, int], book_id: str) -> tuple[int, int, str]:
+    """By ratings; then so that integers stand in their order, and ISBN-10 before ISBN-13."""
+    return -counts.get(book_id, 0), len(book_id), book_id
 
 
 def _groups(numbers: npt.NDArray[np.integer]) -> list[list[int]]:

@@ -91,7 +91,7 @@ def _language(text: str) -> str | None:
 
 
 def _location(text: str) -> str | None:
-    parts = [part.strip(' "') for part in (clean_text(text) or "").split(",")]
+    parts = [part.strip(' "\\') for part in (clean_text(text) or "").split(",")]
     return ", ".join(p for p in parts if p and p.casefold() not in {"n/a", "null", "."}) or None
 
 

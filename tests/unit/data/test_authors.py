@@ -72,7 +72,8 @@ def test_capitals_become_those_of_a_name(name, cased):
 
 
 @pytest.mark.parametrize(
-    "name", ["SARK", "bell hooks", "e.e. cummings", "Malcolm X", "Ortega Y Gasset", "Ian McEwan"]
+    "name",
+    ["SARK", "CLAMP", "bell hooks", "e.e. cummings", "Malcolm X", "Ortega Y Gasset", "Ian McEwan"],
 )
 def test_a_name_that_is_meant_so_stays(name):
     assert author(name) == name
