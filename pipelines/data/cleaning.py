@@ -59,7 +59,7 @@ def clean_books(
     cleaned["genres"] = repairs.text_lists(kept["genres"], counts)
     latest = latest_year or datetime.now(UTC).year + 1
     years = (EARLIEST_YEAR, latest)
-    cleaned["year"] = repairs.numbers(kept["year"], years, counts, "year_impossible", but=0)
+    cleaned["year"] = repairs.numbers(kept["year"], years, counts, "year_out_of_range", but=0)
     cleaned["language"] = repairs.languages(kept["language"], counts)
     cleaned["isbn13"] = repairs.isbns(kept["isbn13"], counts)
     return Cleaned(_replaced(kept, cleaned), quarantine, _positive(counts), doubts)
@@ -108,7 +108,7 @@ def clean_readers(readers: pa.Table) -> Cleaned:
     counts = repairs.Counts()
     cleaned = {
         "location": repairs.locations(kept["location"], counts),
-        "age": repairs.numbers(kept["age"], AGES, counts, "age_impossible"),
+        "age": repairs.numbers(kept["age"], AGES, counts, "age_out_of_range"),
     }
     return Cleaned(_replaced(kept, cleaned), quarantine, _positive(counts))
 

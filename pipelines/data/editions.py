@@ -22,7 +22,7 @@ class Works:
     """The rows that stay, in their order, with what their editions knew better."""
     given_way: Mask
     """Which rows of the catalogue of editions are not among them."""
-    work_of: dict[Any, Any]
+    work_of: dict[str, str]
     """For each id that has given way the one it now goes by."""
 
     def move(self, ids: pa.ChunkedArray) -> pa.Array:
@@ -45,7 +45,7 @@ def works_of(books: pa.Table, rated: pa.ChunkedArray) -> Works:
     """
     counts = {c["values"]: c["counts"] for c in pc.value_counts(rated).to_pylist()}
     ids = books["book_id"].to_pylist()
-    kept, work_of = books, dict[Any, Any]()
+    kept, work_of = books, dict[str, str]()
     while groups := _groups(same_works(kept)):  # a work knows more than its editions did
         found = kept["book_id"].to_pylist()
         ranked = [sorted(g, key=lambda i: _rank(counts, found[i])) for g in groups]
@@ -85,7 +85,7 @@ def _is_gap(value: object) -> bool:
 
 
 def edition_table(
-    books: pa.Table, work_of: Mapping[Any, Any], became: Mapping[str, str | None]
+    books: pa.Table, work_of: Mapping[str, str], became: Mapping[str, str | None]
 ) -> pa.Table:
     """
     Under which id each edition is found: columns edition_id (text) and work_id, by edition_id.

@@ -1,6 +1,7 @@
 """A whole library cleaned: ratings, catalogue, readers, and which edition is of which work."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
@@ -17,8 +18,8 @@ from pipelines.data.cleaning import (
     completed,
     superseded,
 )
-from pipelines.data.editions import edition_table, works_of
-from pipelines.data.quarantine import Mask, merged, split_off
+from pipelines.data.editions import Works, edition_table, works_of
+from pipelines.data.quarantine import merged, split_off
 
 MERGED = "editions_merged"
 MOVED = "moved_to_work"
@@ -46,7 +47,7 @@ class Library:
     """Schema BOOKS; every book that may be recommended, one row a work."""
     editions: pa.Table
     """Columns edition_id and work_id."""
-    added: int = field(default=0)
+    added: int
     """How many rows of the catalogue come from ratings alone."""
 
     @property
@@ -75,34 +76,44 @@ def clean_library(
         scale=rules.scale,
         ids=ids,
     )
-    work_of: dict[object, object] = {}
-    if books is not None and catalogue is not None and rules.group_editions:
-        works = works_of(catalogue.table, rated.table["book_id"])
-        work_of = works.work_of
-        if work_of:
-            rated = _on_works(rated, works.move(rated.table["book_id"]), ratings)
-            catalogue = _grouped(catalogue, works.books, works.given_way, books)
-    known = completed(catalogue.table, rated.table) if catalogue else catalogue_from(rated.table)
-    found = {"ratings": rated, "books": catalogue, "readers": readers and clean_readers(readers)}
-    return Library(
-        {name: cleaned for name, cleaned in found.items() if cleaned is not None},
-        known,
-        edition_table(known, work_of, ids.became if ids else {}),
-        len(known) - (len(catalogue.table) if catalogue else 0),
-    )
+    if books is None or catalogue is None or not rules.group_editions:
+        return _library(rated, catalogue, readers, {}, ids)
+    works = works_of(catalogue.table, rated.table["book_id"])
+    if works.work_of:
+        rated, catalogue = _on_works(rated, works, ratings), _grouped(catalogue, works, books)
+    return _library(rated, catalogue, readers, works.work_of, ids)
 
 
-def _grouped(books: Cleaned, works: pa.Table, given_way: Mask, raw: pa.Table) -> Cleaned:
-    _, aside = split_off(books.table, "books", {MERGED: given_way}, as_found(books.table, raw))
-    return Cleaned(works, merged([books.quarantine, aside]), books.repairs, books.doubts)
+def _library(
+    ratings: Cleaned,
+    books: Cleaned | None,
+    readers: pa.Table | None,
+    work_of: Mapping[str, str],
+    ids: BookIds | None,
+) -> Library:
+    known = completed(books.table, ratings.table) if books else catalogue_from(ratings.table)
+    cleaned = {"ratings": ratings}
+    if books is not None:
+        cleaned["books"] = books
+    if readers is not None:
+        cleaned["readers"] = clean_readers(readers)
+    editions = edition_table(known, work_of, ids.became if ids else {})
+    return Library(cleaned, known, editions, len(known) - (len(books.table) if books else 0))
 
 
-def _on_works(ratings: Cleaned, work_ids: pa.Array, raw: pa.Table) -> Cleaned:
+def _grouped(books: Cleaned, works: Works, raw: pa.Table) -> Cleaned:
+    checks = {MERGED: works.given_way}
+    _, aside = split_off(books.table, "books", checks, as_found(books.table, raw))
+    return Cleaned(works.books, merged([books.quarantine, aside]), books.repairs, books.doubts)
+
+
+def _on_works(ratings: Cleaned, works: Works, raw: pa.Table) -> Cleaned:
     """Ratings of works; of those for two editions of one the last stays."""
+    ids = works.move(ratings.table["book_id"])
     at = ratings.table.schema.get_field_index("book_id")
-    moved = ratings.table.set_column(at, ratings.table.schema.field(at), work_ids)
+    moved = ratings.table.set_column(at, ratings.table.schema.field(at), ids)
     repeated = superseded(moved)
     table, aside = split_off(moved, "ratings", {MERGED: repeated}, as_found(moved, raw))
-    changed = pc.not_equal(ratings.table["book_id"], work_ids).to_numpy() & ~repeated
+    changed = pc.not_equal(ratings.table["book_id"], ids).to_numpy() & ~repeated
     repairs = ratings.repairs | ({MOVED: int(changed.sum())} if changed.any() else {})
     return Cleaned(table, merged([ratings.quarantine, aside]), repairs, ratings.doubts)

@@ -117,8 +117,8 @@ def alike(these: tuple[str, ...], those: tuple[str, ...]) -> bool:
 
 
 def _misspelt(one: str, other: str) -> bool:
-    long_enough = min(len(one), len(other)) >= _MIN_WORD and not (one + other).isdigit()
-    return long_enough and one[0] == other[0] and OSA.distance(one, other, score_cutoff=1) <= 1
+    are_words = min(len(one), len(other)) >= _MIN_WORD and (one + other).isalpha()
+    return are_words and one[0] == other[0] and OSA.distance(one, other, score_cutoff=1) <= 1
 
 
 def _words(plain: str) -> tuple[str, ...]:

@@ -80,6 +80,7 @@ def test_a_slip_of_the_pen_makes_no_difference(one, other):
         ("tower of the east", "power of the east"),
         ("secret of the mill", "secret of the hill"),
         ("chronicle of 10001", "chronicle of 10002"),
+        ("untitled book b00012x", "untitled book b00013x"),
         ("dragons dragons dragons", "dragoon dragoon dragoon"),
     ],
 )
