@@ -8,9 +8,11 @@ from pipelines.data.cleaning import (
     catalogue_from,
     clean_books,
     clean_ratings,
+    clean_readers,
+    completed,
 )
 from pipelines.data.ids import distinct_readers, restore_id_types, restore_ids
-from pipelines.data.schemas import BOOKS, QUARANTINE, RAW_RATINGS
+from pipelines.data.schemas import BOOKS, QUARANTINE, RAW_RATINGS, READERS
 
 AUTHOR_RULES = ["author_turned_round", "author_capitals"]
 
@@ -192,3 +194,49 @@ def test_catalogue_from_ratings_names_books_by_id():
     assert books.schema == BOOKS
     assert books["title"].to_pylist() == ["Book 7"]
     assert clean_books(books).table.equals(books)
+
+
+def test_a_catalogue_is_completed_by_the_books_it_lacks():
+    books = completed(
+        books_of({"book_id": "1", "title": "One"}),
+        ratings_of(("u", "1", 5.0, None), ("u", "7", 5.0, None), ("v", "7", 5.0, None)),
+    )
+    assert books["title"].to_pylist() == ["One", "Book 7"]
+    assert books["row"].to_pylist() == [1, 2]
+
+
+def readers_of(*readers):
+    return pa.Table.from_pylist([{"row": i + 1, **r} for i, r in enumerate(readers)], READERS)
+
+
+@pytest.mark.parametrize(
+    ("column", "found", "repaired", "rule"),
+    [
+        ("age", 4, None, "age_out_of_range"),
+        ("age", 111, None, "age_out_of_range"),
+        ("location", " nyc,new york , usa", "nyc, new york, usa", "location_cleaned"),
+        ("location", "porto, n/a, portugal", "porto, portugal", "location_cleaned"),
+        ("location", 'oslo, \\"n/a\\", norway', "oslo, norway", "location_cleaned"),
+        ("location", "m&uuml;nchen, , ", "münchen", "location_cleaned"),
+        ("location", "n/a, N/A,", None, "location_cleaned"),
+    ],
+)
+def test_what_is_odd_about_a_reader_is_repaired_and_counted(column, found, repaired, rule):
+    cleaned = clean_readers(readers_of({"user_id": "1", column: found}))
+    assert only(cleaned, column) == repaired
+    assert cleaned.repairs == {rule: 1}
+
+
+@pytest.mark.parametrize("age", [5, 110, None])
+def test_real_ages_stay(age):
+    cleaned = clean_readers(readers_of({"user_id": "1", "age": age, "location": "oslo, norway"}))
+    assert only(cleaned, "age") == age
+    assert cleaned.repairs == {}
+
+
+def test_last_of_two_rows_about_a_reader_wins():
+    cleaned = clean_readers(
+        readers_of({"user_id": "1", "age": 20}, {"user_id": "2"}, {"user_id": "1", "age": 21})
+    )
+    assert cleaned.table["age"].to_pylist() == [None, 21]
+    assert quarantined(cleaned) == [(1, "duplicate_user_id")]
