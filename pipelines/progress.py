@@ -21,6 +21,11 @@ def _quality(told: Summary) -> str:
     return f"quality {told['score']:.1f} of 100{verdict}; {len(told['warnings'])} warnings{flagged}"
 
 
+def _repaired(told: Summary) -> str:
+    counts = [n for rules in told["repairs"].values() for n in rules.values()]
+    return f"; repaired {sum(counts):,} cells by {len(counts)} rules" if counts else ""
+
+
 def _weights(told: Summary) -> str:
     return ", ".join(f"{name} {weight:.2f}" for name, weight in told["weights"].items())
 
@@ -39,6 +44,7 @@ _HEADLINES: Mapping[str, Callable[[Summary], str]] = {
     "validate": lambda s: f"{len(s['warnings'])} warnings{_quarantined(s)}",
     "clean": lambda s: (
         f"{s['ratings']:,} ratings of {s['readers']:,} readers on {s['books']:,} books"
+        + _repaired(s)
         + _quarantined(s)
     ),
     "profile": _quality,

@@ -69,6 +69,13 @@ class SplitSettings(BaseModel):
     validation: Fraction = 0.1
 
 
+class CleaningSettings(BaseModel):
+    """What cleaning does beyond repairs."""
+
+    group_editions: bool = True
+    """Whether the editions of a work become one book, whose ratings add up."""
+
+
 class StackSettings(BaseModel):
     """Ports of the local stack's user interfaces; all on loopback."""
 
@@ -189,6 +196,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     stack: StackSettings = StackSettings()
     cache: CacheSettings = CacheSettings()
+    cleaning: CleaningSettings = CleaningSettings()
     split: SplitSettings = SplitSettings()
     blend: BlendSettings = BlendSettings()
     evaluation: EvaluationSettings = EvaluationSettings()

@@ -4,9 +4,8 @@ Raw tables to clean ones: what can be repaired is, what cannot is set aside with
 Nothing here reads or writes files. Cleaning what is clean changes nothing.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,74 +14,64 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.data.ids import distinct_readers as readers
-from pipelines.data.ids import restore_id_types, restore_ids
-from pipelines.data.isbn import normalise_isbn
-from pipelines.data.languages import language_code
-from pipelines.data.quarantine import Mask, merged, split_off
+from pipelines.data import repairs
+from pipelines.data.authors import AUTHOR
+from pipelines.data.book_ids import HOPELESS, UNIFIED, UNVERIFIED, ZEROS_RESTORED, BookIds
+from pipelines.data.quarantine import Mask, split_off
 from pipelines.data.schemas import BOOKS
-from pipelines.data.text import clean_list, clean_text
-
-__all__ = [
-    "CleanedBooks",
-    "CleanedRatings",
-    "catalogue_from",
-    "clean_books",
-    "clean_ratings",
-    "readers",
-    "restore_id_types",
-    "restore_ids",
-]
 
 EARLIEST_YEAR = -3000
+AGES = (5, 110)
 TEXT_COLUMNS = ("title", "series", "description")
-LIST_COLUMNS = ("authors", "genres")
 
 
 @dataclass(frozen=True)
-class CleanedBooks:
-    """Books of schema BOOKS, those set aside, and how many values each rule repaired."""
+class Cleaned:
+    """A table of the same schema, the rows set aside, and how many cells each rule changed."""
 
     table: pa.Table
     quarantine: pa.Table
     repairs: dict[str, int]
+    doubts: dict[str, int] = field(default_factory=dict)
+    """Cells kept as they are though a rule has something to say about them."""
 
 
-@dataclass(frozen=True)
-class CleanedRatings:
-    """Ratings of schema RAW_RATINGS, those set aside, and how many values each rule repaired."""
-
-    table: pa.Table
-    quarantine: pa.Table
-    repairs: dict[str, int]
-
-
-def clean_books(books: pa.Table, *, latest_year: int | None = None) -> CleanedBooks:
+def clean_books(
+    books: pa.Table, *, ids: BookIds | None = None, latest_year: int | None = None
+) -> Cleaned:
     """
     Repair every value that can be repaired; of books with the same id the last one stays.
 
     Args:
         books: Schema BOOKS; lists may be null and come out empty.
+        ids: What becomes of each id; None where they are not to be touched.
         latest_year: Later years become null; next year if not given.
     """
-    duplicates = _duplicated(books["book_id"])
-    kept, quarantine = split_off(books, "books", {"duplicate_book_id": duplicates})
-    repairs: Counter[str] = Counter()
-    cleaned: dict[str, Sequence[object]] = {
-        name: _texts(kept[name], repairs) for name in TEXT_COLUMNS
+    unified, checks = _with_unified_ids(books, ids)
+    checks["duplicate_book_id"] = _duplicated(unified["book_id"])
+    kept, quarantine = split_off(unified, "books", checks, originals=books)
+    counts, doubts = _id_counts(kept, books, ids)
+    cleaned: dict[str, Sequence[object] | pa.Array] = {
+        name: repairs.texts(kept[name], counts) for name in TEXT_COLUMNS
     }
-    cleaned |= {name: _text_lists(kept[name], repairs) for name in LIST_COLUMNS}
-    cleaned["title"] = _titles(cleaned["title"], kept["book_id"], repairs)
-    cleaned["year"] = _years(kept["year"], latest_year or datetime.now(UTC).year + 1, repairs)
-    cleaned["language"] = _languages(kept["language"], repairs)
-    cleaned["isbn13"] = _isbns(kept["isbn13"], repairs)
-    table = _replaced(kept, cleaned)
-    return CleanedBooks(table, quarantine, {rule: n for rule, n in repairs.items() if n})
+    cleaned["title"] = repairs.titles(cleaned["title"], kept["book_id"], counts)
+    cleaned["authors"] = repairs.text_lists(kept["authors"], counts, AUTHOR)
+    cleaned["genres"] = repairs.text_lists(kept["genres"], counts)
+    latest = latest_year or datetime.now(UTC).year + 1
+    years = (EARLIEST_YEAR, latest)
+    cleaned["year"] = repairs.numbers(kept["year"], years, counts, "year_out_of_range", but=0)
+    cleaned["language"] = repairs.languages(kept["language"], counts)
+    cleaned["isbn13"] = repairs.isbns(kept["isbn13"], counts)
+    return Cleaned(_replaced(kept, cleaned), quarantine, _positive(counts), doubts)
 
 
 def clean_ratings(
-    ratings: pa.Table, *, books: pa.Table | None, scale: tuple[float, float] | None
-) -> CleanedRatings:
+    ratings: pa.Table,
+    *,
+    books: pa.Table | None,
+    scale: tuple[float, float] | None,
+    ids: BookIds | None = None,
+) -> Cleaned:
     """
     Set aside what cannot be trained on; of ratings for the same pair the last one stays.
 
@@ -90,22 +79,41 @@ def clean_ratings(
 
     Args:
         ratings: Schema RAW_RATINGS, or the same with integer ids.
-        books: The catalogue that every rating must refer to; None for any book.
+        books: The clean catalogue that every rating must refer to; None for any book.
         scale: Lowest and highest rating allowed; None for any.
+        ids: What becomes of each id; None where they are not to be touched.
     """
-    checks: dict[str, Mask] = {}
+    unified, checks = _with_unified_ids(ratings, ids)
     if scale is not None:
-        checks["rating_out_of_scale"] = _outside(ratings["rating"], scale)
+        checks["rating_out_of_scale"] = _outside(unified["rating"], scale)
     if books is not None:
-        known = pc.is_in(ratings["book_id"], value_set=books["book_id"].combine_chunks())
+        known = pc.is_in(unified["book_id"], value_set=books["book_id"].combine_chunks())
         checks["unknown_book"] = ~known.to_numpy()
-    table, unfit = split_off(ratings, "ratings", checks) if checks else (ratings, None)
-    table, repeated = split_off(table, "ratings", {"duplicate_pair": _superseded(table)})
-    quarantine = repeated if unfit is None else merged([unfit, repeated])
-    return CleanedRatings(table, quarantine, {})
+    usable = ~np.any([np.zeros(len(unified), bool), *checks.values()], axis=0)
+    checks["duplicate_pair"] = superseded(unified, usable)
+    table, quarantine = split_off(unified, "ratings", checks, originals=ratings)
+    counts, doubts = _id_counts(table, ratings, ids)
+    return Cleaned(table, quarantine, _positive(counts), doubts)
 
 
-def catalogue_from(ratings: pa.Table) -> pa.Table:
+def clean_readers(readers: pa.Table) -> Cleaned:
+    """
+    What is known of readers, without impossible ages; of rows with the same id the last one stays.
+
+    Args:
+        readers: Schema READERS.
+    """
+    checks = {"duplicate_user_id": _duplicated(readers["user_id"])}
+    kept, quarantine = split_off(readers, "readers", checks)
+    counts = repairs.Counts()
+    cleaned = {
+        "location": repairs.locations(kept["location"], counts),
+        "age": repairs.numbers(kept["age"], AGES, counts, "age_out_of_range"),
+    }
+    return Cleaned(_replaced(kept, cleaned), quarantine, _positive(counts))
+
+
+def catalogue_from(ratings: pa.Table, *, first_row: int = 1) -> pa.Table:
     """A catalogue where none was given: the books of `ratings`, titled "Book <id>"."""
     ids = pc.unique(ratings["book_id"])
     n = len(ids)
@@ -114,22 +122,26 @@ def catalogue_from(ratings: pa.Table) -> pa.Table:
         "title": pc.binary_join_element_wise("Book", ids.cast(pa.string()), " "),
         "authors": pa.array([[]] * n, BOOKS.field("authors").type),
         "genres": pa.array([[]] * n, BOOKS.field("genres").type),
-        "row": pa.array(range(1, n + 1), pa.int64()),
+        "row": pa.array(range(first_row, first_row + n), pa.int64()),
     }
     schema = BOOKS.set(0, pa.field("book_id", ids.type))
     return pa.table([columns.get(f.name, pa.nulls(n, f.type)) for f in schema], schema)
 
 
-def _duplicated(ids: pa.ChunkedArray) -> Mask:
-    """Which ids come again further down."""
-    return np.asarray(pd.Series(_codes(ids)).duplicated(keep="last"))
+def completed(books: pa.Table, ratings: pa.Table) -> pa.Table:
+    """The catalogue, and behind it the rated books that it lacks, titled "Book <id>"."""
+    known = pc.is_in(ratings["book_id"], value_set=books["book_id"].combine_chunks())
+    behind = (pc.max(books["row"]).as_py() or 0) + 1
+    lacking = catalogue_from(ratings.filter(pc.invert(known)), first_row=behind)
+    return pa.concat_tables([books, lacking])
 
 
-def _superseded(ratings: pa.Table) -> Mask:
-    """Which ratings are not the last of their (reader, book) pair."""
-    readers_, books_ = (_codes(ratings[name]) for name in ("user_id", "book_id"))
-    pairs = readers_ * (books_.max(initial=0) + 1) + books_
-    repeated = np.flatnonzero(pd.Series(pairs).duplicated(keep=False))
+def superseded(ratings: pa.Table, usable: Mask | None = None) -> Mask:
+    """Which (usable) ratings are not the last (usable) one of their (reader, book) pair."""
+    readers, books = (_codes(ratings[name]) for name in ("user_id", "book_id"))
+    pairs = readers * (books.max(initial=0) + 1) + books
+    rows = np.arange(len(pairs)) if usable is None else np.flatnonzero(usable)
+    repeated = rows[pd.Series(pairs[rows]).duplicated(keep=False).to_numpy()]
     some = ratings.select(["rated_at", "row"]).take(repeated)
     earliest = np.iinfo(np.int64).min
     times = some["rated_at"].cast(pa.int64()).fill_null(earliest).to_numpy()
@@ -140,8 +152,39 @@ def _superseded(ratings: pa.Table) -> Mask:
     return mask
 
 
+def as_found(table: pa.Table, raw: pa.Table) -> pa.Table:
+    """The rows of `raw` that became those of `table`."""
+    return raw.take(pc.index_in(table["row"].combine_chunks(), raw["row"].combine_chunks()))
+
+
+def _with_unified_ids(table: pa.Table, ids: BookIds | None) -> tuple[pa.Table, dict[str, Mask]]:
+    """The table with its ids unified, and which of them are hopeless."""
+    if ids is None:
+        return table, {}
+    unified = ids.unify(table["book_id"])
+    return _replaced(table, {"book_id": unified.column}), {HOPELESS: unified.hopeless}
+
+
+def _id_counts(
+    kept: pa.Table, raw: pa.Table, ids: BookIds | None
+) -> tuple[repairs.Counts, dict[str, int]]:
+    """How many ids of the rows kept were changed by each rule, and how many are doubtful."""
+    if ids is None:
+        return repairs.Counts(), {}
+    told = ids.counted(as_found(kept, raw)["book_id"])
+    changed = repairs.Counts({rule: told[rule] for rule in (ZEROS_RESTORED, UNIFIED)})
+    return changed, _positive({UNVERIFIED: told[UNVERIFIED]})
+
+
+def _duplicated(ids: pa.ChunkedArray) -> Mask:
+    """Which ids come again further down."""
+    return np.asarray(pd.Series(_codes(ids)).duplicated(keep="last"))
+
+
 def _codes(ids: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    return ids.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    """-1 for null."""
+    indices = ids.combine_chunks().dictionary_encode().indices
+    return indices.fill_null(-1).to_numpy().astype(np.int64)
 
 
 def _outside(ratings: pa.ChunkedArray, scale: tuple[float, float]) -> Mask:
@@ -149,60 +192,13 @@ def _outside(ratings: pa.ChunkedArray, scale: tuple[float, float]) -> Mask:
     return (numbers < scale[0]) | (numbers > scale[1])
 
 
-def _texts(column: pa.ChunkedArray, repairs: Counter[str]) -> list[str | None]:
-    found = column.to_pylist()
-    cleaned = [clean_text(text) for text in found]
-    repairs["text_cleaned"] += _differences(found, cleaned)
-    return cleaned
+def _positive(counts: Mapping[str, int]) -> dict[str, int]:
+    return {rule: n for rule, n in counts.items() if n}
 
 
-def _text_lists(column: pa.ChunkedArray, repairs: Counter[str]) -> list[list[str]]:
-    found = [texts or [] for texts in column.to_pylist()]
-    cleaned = [clean_list(texts) for texts in found]
-    repairs["text_cleaned"] += _differences(found, cleaned)
-    return cleaned
-
-
-def _titles(
-    titles: Sequence[object], ids: pa.ChunkedArray, repairs: Counter[str]
-) -> Sequence[object]:
-    named = [
-        title or clean_text(f"Untitled book {book_id}")
-        for title, book_id in zip(titles, ids.to_pylist(), strict=True)
-    ]
-    repairs["title_missing"] += _differences(titles, named)
-    return named
-
-
-def _years(column: pa.ChunkedArray, latest: int, repairs: Counter[str]) -> list[int | None]:
-    found = column.to_pylist()
-    cleaned = [y if y is not None and EARLIEST_YEAR <= y <= latest else None for y in found]
-    repairs["year_out_of_range"] += _differences(found, cleaned)
-    return cleaned
-
-
-def _languages(column: pa.ChunkedArray, repairs: Counter[str]) -> list[str | None]:
-    found = column.to_pylist()
-    cleaned = [language_code(text) if (text := clean_text(raw)) else None for raw in found]
-    repairs["language_normalised"] += _differences(found, cleaned)
-    return cleaned
-
-
-def _isbns(column: pa.ChunkedArray, repairs: Counter[str]) -> list[str | None]:
-    found = column.to_pylist()
-    cleaned = [normalise_isbn(text) if text else None for text in found]
-    repairs["isbn_invalid"] += sum(1 for f, c in zip(found, cleaned, strict=True) if f and not c)
-    repairs["isbn_repaired"] += sum(1 for f, c in zip(found, cleaned, strict=True) if c and f != c)
-    return cleaned
-
-
-def _differences(before: Iterable[object], after: Iterable[object]) -> int:
-    return sum(1 for old, new in zip(before, after, strict=True) if old != new)
-
-
-def _replaced(table: pa.Table, columns: Mapping[str, Sequence[object]]) -> pa.Table:
+def _replaced(table: pa.Table, columns: Mapping[str, Sequence[object] | pa.Array]) -> pa.Table:
     for name, values in columns.items():
         at = table.schema.get_field_index(name)
-        field = table.schema.field(at)
-        table = table.set_column(at, field, pa.array(values, field.type))
+        field_ = table.schema.field(at)
+        table = table.set_column(at, field_, pa.array(values, field_.type))
     return table

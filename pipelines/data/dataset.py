@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.data.interactions import Interactions, TrainingData, Vocabulary
+from pipelines.data.interactions import Id, Interactions, TrainingData, Vocabulary
 from pipelines.data.schemas import BOOKS
 from pipelines.data.splits import Part
 
@@ -24,7 +24,7 @@ class Dataset:
 
     Attributes:
         users: Every reader seen in the input, also those without a usable row.
-        books: Every book of the catalogue.
+        books: Every book of the catalogue, with the ids of its editions as aliases.
         catalogue: Schema BOOKS with ids in their own type and `mean_rating`, in vocabulary order.
         user_nums: Shape (n_rows,), int32.
         book_nums: Shape (n_rows,), int32.
@@ -88,6 +88,14 @@ class Dataset:
         pq.write_table(table, folder / "interactions.parquet")
         pq.write_table(pa.table({"user_id": pa.array(list(self.users))}), folder / "users.parquet")
         pq.write_table(self.catalogue, folder / "catalogue.parquet")
+        pq.write_table(self._editions, folder / "editions.parquet")
+
+    @property
+    def _editions(self) -> pa.Table:
+        """What `aliases_of` reads."""
+        works = pa.array([*self.books.aliases.values()], self.catalogue["book_id"].type)
+        editions = pa.array([*self.books.aliases], pa.string())
+        return pa.table({"edition_id": editions, "work_id": works})
 
     @classmethod
     def load(cls, folder: Path) -> "Dataset":
@@ -95,9 +103,10 @@ class Dataset:
         rows = pq.read_table(folder / "interactions.parquet")
         catalogue = pq.read_table(folder / "catalogue.parquet")
         users = pq.read_table(folder / "users.parquet")["user_id"]
+        aliases = aliases_of(pq.read_table(folder / "editions.parquet"))
         return cls(
             users=Vocabulary.of(users.to_pandas()),
-            books=Vocabulary.of(catalogue["book_id"].to_pandas()),
+            books=Vocabulary.of(catalogue["book_id"].to_pandas()).with_aliases(aliases),
             catalogue=catalogue,
             user_nums=rows["user_num"].to_numpy(),
             book_nums=rows["book_num"].to_numpy(),
@@ -106,6 +115,12 @@ class Dataset:
             ordered=rows.schema.metadata[ORDERED] == b"1",
             days=rows["day"].to_numpy() if "day" in rows.column_names else None,
         )
+
+
+def aliases_of(editions: pa.Table) -> dict[str, Id]:
+    """From columns edition_id (text) and work_id: under which other ids a book is known."""
+    pairs = zip(editions["edition_id"].to_pylist(), editions["work_id"].to_pylist(), strict=True)
+    return {edition: work for edition, work in pairs if edition != str(work)}
 
 
 def in_reading_order(ratings: pa.Table, order: str) -> pa.Table:

@@ -1,10 +1,11 @@
 """Who read what, as models see it: vocabularies, histories and sparse matrices."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,19 @@ class Vocabulary:
     get the same positions whatever order they were read in.
     """
 
-    def __init__(self, ids: npt.NDArray[np.int64] | Sequence[str]) -> None:
+    def __init__(
+        self,
+        ids: npt.NDArray[np.int64] | Sequence[str],
+        aliases: Mapping[str, Id] = MappingProxyType({}),
+    ) -> None:
+        """
+        Args:
+            ids: May repeat.
+            aliases: Other texts that mean one of the ids, such as those of editions of a work.
+        """
         unique = pd.Index(ids).unique().sort_values()
         self._index = unique.astype("int64" if pd.api.types.is_integer_dtype(unique) else "str")
+        self.aliases = aliases
 
     @classmethod
     def of(cls, column: "pd.Series[int] | pd.Series[str]") -> "Vocabulary":
@@ -57,15 +68,15 @@ class Vocabulary:
         return list(self._index.take(nums).tolist())
 
     def parse(self, text: str) -> Id | None:
-        """The id that `text` writes, or None where no known id is written so."""
-        key: Id
-        if self.is_integer:
-            if not CANONICAL_INTEGER.fullmatch(text):
-                return None
+        """The id that `text` writes or is an alias of; None where it is neither."""
+        key: Id = text
+        if self.is_integer and CANONICAL_INTEGER.fullmatch(text):
             key = int(text)
-        else:
-            key = text
-        return key if key in self._index else None
+        return key if key in self._index else self.aliases.get(text)
+
+    def with_aliases(self, aliases: Mapping[str, Id]) -> "Vocabulary":
+        """The same ids under further names."""
+        return Vocabulary(self._index.to_numpy(), aliases)
 
     @property
     def array(self) -> npt.NDArray[np.generic]:

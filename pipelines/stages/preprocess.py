@@ -10,7 +10,13 @@ import pyarrow.parquet as pq
 
 from expectations.runner import validate as hold_against
 from expectations.suites import features_suite
-from pipelines.data.dataset import Dataset, feature_frame, in_reading_order, in_vocabulary_order
+from pipelines.data.dataset import (
+    Dataset,
+    aliases_of,
+    feature_frame,
+    in_reading_order,
+    in_vocabulary_order,
+)
 from pipelines.data.interactions import Vocabulary
 from pipelines.data.rating_scale import IMPLICIT_SCALE, preference
 from pipelines.data.splits import Part, split_histories
@@ -53,7 +59,8 @@ def _prepare(ctx: RunContext) -> Dataset:
     ratings = in_reading_order(pq.read_table(clean / "ratings.parquet"), order)
     books = pq.read_table(clean / "books.parquet")
     users = Vocabulary.of(pq.read_table(clean / "readers.parquet")["user_id"].to_pandas())
-    vocabulary = Vocabulary.of(books["book_id"].to_pandas())
+    aliases = aliases_of(pq.read_table(clean / "editions.parquet"))
+    vocabulary = Vocabulary.of(books["book_id"].to_pandas()).with_aliases(aliases)
     user_nums = users.nums(ratings["user_id"].to_pandas().to_numpy())
     book_nums = vocabulary.nums(ratings["book_id"].to_pandas().to_numpy())
     given = ratings["rating"].to_numpy(zero_copy_only=False)

@@ -36,6 +36,7 @@ MAKES_A_DIFFERENCE = {
     "evaluation",
     "tuning",
     "quality",
+    "cleaning",
 }
 """The settings that change what a run makes."""
 

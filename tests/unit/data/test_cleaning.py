@@ -8,11 +8,13 @@ from pipelines.data.cleaning import (
     catalogue_from,
     clean_books,
     clean_ratings,
-    readers,
-    restore_id_types,
-    restore_ids,
+    clean_readers,
+    completed,
 )
-from pipelines.data.schemas import BOOKS, QUARANTINE, RAW_RATINGS
+from pipelines.data.ids import distinct_readers, restore_id_types, restore_ids
+from pipelines.data.schemas import BOOKS, QUARANTINE, RAW_RATINGS, READERS
+
+AUTHOR_RULES = ["author_turned_round", "author_capitals"]
 
 
 def ratings_of(*rows):
@@ -114,26 +116,33 @@ def test_last_of_two_books_with_one_id_wins():
 
 
 @pytest.mark.parametrize(
-    ("column", "found", "repaired", "rule"),
+    ("column", "found", "repaired", "rules"),
     [
-        ("title", " Tom &amp; Jerry", "Tom & Jerry", "text_cleaned"),
-        ("title", None, "Untitled book 1", "title_missing"),
-        ("series", " ", None, "text_cleaned"),
-        ("authors", ["A ", ""], ["A"], "text_cleaned"),
-        ("year", 20010, None, "year_out_of_range"),
-        ("year", -3001, None, "year_out_of_range"),
-        ("language", "en-US", "en", "language_normalised"),
-        ("isbn13", "439023483", "9780439023481", "isbn_repaired"),
-        ("isbn13", "12345", None, "isbn_invalid"),
+        ("title", " Tom &amp; Jerry", "Tom & Jerry", ["html_entity", "whitespace"]),
+        ("title", "Le CarrÃ©", "Le Carré", ["twice_encoded"]),
+        ("title", "A\x01B", "AB", ["control_character"]),
+        ("title", None, "Untitled book 1", ["title_missing"]),
+        ("title", "", "Untitled book 1", ["text_empty", "title_missing"]),
+        ("series", " ", None, ["whitespace"]),
+        ("authors", ["Ann  A", ""], ["Ann A"], ["whitespace", "list_shortened"]),
+        ("authors", ["LE GUIN, URSULA K."], ["Ursula K. Le Guin"], AUTHOR_RULES),
+        ("authors", ["J. K. Lee", "J.K. Lee"], ["J.K. Lee"], ["author_initials", "list_shortened"]),
+        ("genres", ["B ", "A", "A"], ["B", "A"], ["whitespace", "list_shortened"]),
+        ("year", 20010, None, ["year_out_of_range"]),
+        ("year", -3001, None, ["year_out_of_range"]),
+        ("year", 0, None, ["year_out_of_range"]),
+        ("language", "en-US", "en", ["language_normalised"]),
+        ("isbn13", "439023483", "9780439023481", ["isbn_repaired"]),
+        ("isbn13", "12345", None, ["isbn_invalid"]),
     ],
 )
-def test_broken_value_is_repaired_and_counted(column, found, repaired, rule):
+def test_broken_value_is_repaired_and_counted(column, found, repaired, rules):
     cleaned = clean_books(books_of({"book_id": "1", "title": "T"} | {column: found}))
     assert only(cleaned, column) == repaired
-    assert cleaned.repairs == {rule: 1}
+    assert cleaned.repairs == dict.fromkeys(rules, 1)
 
 
-@pytest.mark.parametrize("year", [-3000, -750, 0, 2024])
+@pytest.mark.parametrize("year", [-3000, -750, 1, 2024])
 def test_real_years_stay(year):
     assert only(clean_books(books_of({"book_id": "1", "title": "T", "year": year})), "year") == year
 
@@ -175,7 +184,7 @@ def test_reader_without_ratings_decides_with_the_others():
 
 
 def test_readers_are_all_who_were_seen():
-    assert readers(
+    assert distinct_readers(
         ratings_of(("b", "x", 99.0, None), ("a", "x", 5.0, None), ("b", "x", 1.0, None))
     ).to_pylist() == ["b", "a"]
 
@@ -185,3 +194,49 @@ def test_catalogue_from_ratings_names_books_by_id():
     assert books.schema == BOOKS
     assert books["title"].to_pylist() == ["Book 7"]
     assert clean_books(books).table.equals(books)
+
+
+def test_a_catalogue_is_completed_by_the_books_it_lacks():
+    books = completed(
+        books_of({"book_id": "1", "title": "One"}),
+        ratings_of(("u", "1", 5.0, None), ("u", "7", 5.0, None), ("v", "7", 5.0, None)),
+    )
+    assert books["title"].to_pylist() == ["One", "Book 7"]
+    assert books["row"].to_pylist() == [1, 2]
+
+
+def readers_of(*readers):
+    return pa.Table.from_pylist([{"row": i + 1, **r} for i, r in enumerate(readers)], READERS)
+
+
+@pytest.mark.parametrize(
+    ("column", "found", "repaired", "rule"),
+    [
+        ("age", 4, None, "age_out_of_range"),
+        ("age", 111, None, "age_out_of_range"),
+        ("location", " nyc,new york , usa", "nyc, new york, usa", "location_cleaned"),
+        ("location", "porto, n/a, portugal", "porto, portugal", "location_cleaned"),
+        ("location", 'oslo, \\"n/a\\", norway', "oslo, norway", "location_cleaned"),
+        ("location", "m&uuml;nchen, , ", "münchen", "location_cleaned"),
+        ("location", "n/a, N/A,", None, "location_cleaned"),
+    ],
+)
+def test_what_is_odd_about_a_reader_is_repaired_and_counted(column, found, repaired, rule):
+    cleaned = clean_readers(readers_of({"user_id": "1", column: found}))
+    assert only(cleaned, column) == repaired
+    assert cleaned.repairs == {rule: 1}
+
+
+@pytest.mark.parametrize("age", [5, 110, None])
+def test_real_ages_stay(age):
+    cleaned = clean_readers(readers_of({"user_id": "1", "age": age, "location": "oslo, norway"}))
+    assert only(cleaned, "age") == age
+    assert cleaned.repairs == {}
+
+
+def test_last_of_two_rows_about_a_reader_wins():
+    cleaned = clean_readers(
+        readers_of({"user_id": "1", "age": 20}, {"user_id": "2"}, {"user_id": "1", "age": 21})
+    )
+    assert cleaned.table["age"].to_pylist() == [None, 21]
+    assert quarantined(cleaned) == [(1, "duplicate_user_id")]

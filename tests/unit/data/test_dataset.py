@@ -35,6 +35,13 @@ def test_saved_dataset_is_the_same_when_it_is_opened(dataset, tmp_path):
     assert opened.ordered
 
 
+@pytest.mark.parametrize("aliases", [{}, {"0-12": 120, "abc": 10}])
+def test_other_ids_of_books_are_kept(dataset, tmp_path, aliases):
+    named = replace(dataset, books=dataset.books.with_aliases(aliases))
+    named.save(tmp_path)
+    assert Dataset.load(tmp_path).books.aliases == aliases
+
+
 def test_dataset_of_unknown_times_and_order_stays_so(dataset, tmp_path):
     replace(dataset, days=None, ordered=False).save(tmp_path)
     opened = Dataset.load(tmp_path)

@@ -74,6 +74,15 @@ def test_text_is_parsed_as_it_is():
     assert vocabulary.parse("5") is None
 
 
+def test_an_alias_is_parsed_to_the_id_that_it_means():
+    for vocabulary in (Vocabulary(["05", "a"]), Vocabulary(np.array([5, 7]))):
+        first, second = vocabulary
+        named = vocabulary.with_aliases({"old": first, "8": first, str(second): first})
+        assert [named.parse(text) for text in ("old", "8", "9")] == [first, first, None]
+        assert named.parse(str(second)) == second  # an id is no alias
+        assert list(named) == list(vocabulary)
+
+
 def test_empty_vocabularies():
     for empty in (Vocabulary([]), Vocabulary(np.empty(0, np.int64))):
         assert len(empty) == 0

@@ -1,11 +1,13 @@
 import pytest
 
 from pipelines.data.isbn import (
+    is_hopeless,
     is_isbn10,
     is_isbn13,
     isbn10_to_13,
     normalise_isbn,
     restore_zeros,
+    spelt_out,
 )
 
 
@@ -62,3 +64,26 @@ def test_what_is_no_isbn_gives_none(text):
 
 def test_small_x_is_a_check_digit():
     assert normalise_isbn("080442957x") == "9780804429573"
+
+
+@pytest.mark.parametrize(
+    ("text", "spelt"),
+    [
+        ("439023483", "0439023483"),
+        ("080442957x", "080442957X"),
+        ("978-0-439-02348-1", "9780439023481"),
+        ("439023484", None),
+    ],
+)
+def test_spelling_keeps_the_number_of_digits(text, spelt):
+    assert spelt_out(text) == spelt
+
+
+@pytest.mark.parametrize("text", ["9,78292E+12", "9.78e+12", "9E+12", "9,7E12", "", "00X", "no"])
+def test_a_rounded_number_or_no_digit_is_hopeless(text):
+    assert is_hopeless(text)
+
+
+@pytest.mark.parametrize("text", ["12E34", "B0000BJMMZ", "1", "3.406420974", "698.119116"])
+def test_anything_else_with_digits_may_tell_a_book(text):
+    assert not is_hopeless(text)

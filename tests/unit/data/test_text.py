@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.data.text import clean_list, clean_text
+from pipelines.data.text import clean_text, repaired
 
 
 @pytest.mark.parametrize(
@@ -17,12 +17,30 @@ from pipelines.data.text import clean_list, clean_text
         (" \x07 ", None),
         ("", None),
         (None, None),
+        ("La casa de los espÃ\xadritus", "La casa de los espíritus"),
+        ("ErzÃ?Â¤hlung", "Erzählung"),
+        ("FranÃ\x83Â§ois", "François"),
+        ("Ð¢Ð¾Ð»Ñ\x81Ñ\u201aÐ¾Ð¹", "Толстой"),
+        ("itâ€\u2122s", "it\u2019s"),
+        ("&#33436;&#28246;", "芜湖"),
+        ("&Atilde;&copy;", "é"),
     ],
 )
-def test_text_is_freed_of_entities_controls_and_blanks(text, cleaned):
+def test_text_is_freed_of_what_machines_did_to_it(text, cleaned):
     assert clean_text(text) == cleaned
 
 
-def test_list_loses_empty_and_repeated_texts_but_keeps_its_order():
-    assert clean_list(["b ", "", None, "a", "b"]) == ["b", "a"]
-    assert clean_list(None) == []
+@pytest.mark.parametrize(
+    "text",
+    ["NÃO", "Ångström", "naïve “café”", "Ö und ü", "Ã?ngela", "=cmd|' /C calc'!A0", "<b>"],
+)
+def test_text_that_is_meant_so_stays(text):
+    assert clean_text(text) == text
+
+
+def test_rules_that_changed_a_text_are_named():
+    assert repaired("  Le &amp; CarrÃ©\x01") == (
+        "Le & Carré",
+        {"html_entity", "twice_encoded", "control_character", "whitespace"},
+    )
+    assert repaired("Le & Carré") == ("Le & Carré", frozenset())

@@ -248,3 +248,17 @@ def test_filled_up_scores_stand_below_a_varied_head_too():
     head = RankedBooks(np.array([4, 9, 3], np.int32), np.array([0.5, 0, 0.25], np.float32))
     tail = RankedBooks(np.array([7], np.int32), np.array([3], np.float32))
     assert _joined(head, tail, 4).scores.tolist() == [0.5, 0, 0.25, -1]
+
+
+@pytest.mark.parametrize("book_ids", [None, [f"b{num:02}" for num in range(N_BOOKS)]])
+def test_a_book_is_found_by_the_id_of_any_of_its_editions(tmp_path, book_ids):
+    made = bundle(book_ids)
+    work = list(made.books)[2]
+    made.books = made.books.with_aliases({"0-30": work})
+    made.save(tmp_path / "bundle")
+    served = ModelBundle.load(tmp_path / "bundle")
+    assert served.book("0-30")["book_id"] == work
+    assert served.similar("0-30", 3) == served.similar(str(work), 3)
+    assert served.recommend_for_history(["0-30"], 3) == made.recommend_for_history([str(work)], 3)
+    barred = Reranking(filters=Filters(exclude=("0-30",)))
+    assert work not in ids(served.recommend("nobody", N_BOOKS, reranking=barred))

@@ -1,0 +1,119 @@
+"""A whole library cleaned: ratings, catalogue, readers, and which edition is of which work."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.data.book_ids import BookIds
+from pipelines.data.cleaning import (
+    Cleaned,
+    as_found,
+    catalogue_from,
+    clean_books,
+    clean_ratings,
+    clean_readers,
+    completed,
+    superseded,
+)
+from pipelines.data.editions import Works, edition_table, works_of
+from pipelines.data.quarantine import merged, split_off
+
+MERGED = "editions_merged"
+MOVED = "moved_to_work"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What cleaning has to know of the data, and what it is asked to do."""
+
+    scale: tuple[float, float] | None
+    """Lowest and highest rating allowed; None for any."""
+    book_ids: Literal["isbn", "opaque"] = "opaque"
+    catalogue_is_complete: bool = True
+    """Else ratings of books that it lacks are kept, and such books titled "Book <id>"."""
+    group_editions: bool = True
+
+
+@dataclass(frozen=True)
+class Library:
+    """Clean tables; `cleaned` has the same by name, with quarantine and counts."""
+
+    cleaned: dict[str, Cleaned]
+    """ "ratings", and "books" and "readers" where such were given."""
+    catalogue: pa.Table
+    """Schema BOOKS; every book that may be recommended, one row a work."""
+    editions: pa.Table
+    """Columns edition_id and work_id."""
+    added: int
+    """How many rows of the catalogue come from ratings alone."""
+
+    @property
+    def ratings(self) -> pa.Table:
+        return self.cleaned["ratings"].table
+
+    @property
+    def quarantine(self) -> pa.Table:
+        return pa.concat_tables(c.quarantine for c in self.cleaned.values())
+
+
+def clean_library(
+    ratings: pa.Table, books: pa.Table | None, readers: pa.Table | None, rules: Rules
+) -> Library:
+    """
+    Clean raw tables of schemas RAW_RATINGS, BOOKS and READERS.
+
+    Every row is kept or set aside, as found, and every changed cell is counted by its rule.
+    """
+    listed = None if books is None else books["book_id"]
+    ids = BookIds.of(listed, ratings["book_id"]) if rules.book_ids == "isbn" else None
+    catalogue = None if books is None else clean_books(books, ids=ids)
+    rated = clean_ratings(
+        ratings,
+        books=catalogue.table if catalogue and rules.catalogue_is_complete else None,
+        scale=rules.scale,
+        ids=ids,
+    )
+    if books is None or catalogue is None or not rules.group_editions:
+        return _library(rated, catalogue, readers, {}, ids)
+    works = works_of(catalogue.table, rated.table["book_id"])
+    if works.work_of:
+        rated, catalogue = _on_works(rated, works, ratings), _grouped(catalogue, works, books)
+    return _library(rated, catalogue, readers, works.work_of, ids)
+
+
+def _library(
+    ratings: Cleaned,
+    books: Cleaned | None,
+    readers: pa.Table | None,
+    work_of: Mapping[str, str],
+    ids: BookIds | None,
+) -> Library:
+    known = completed(books.table, ratings.table) if books else catalogue_from(ratings.table)
+    cleaned = {"ratings": ratings}
+    if books is not None:
+        cleaned["books"] = books
+    if readers is not None:
+        cleaned["readers"] = clean_readers(readers)
+    editions = edition_table(known, work_of, ids.became if ids else {})
+    return Library(cleaned, known, editions, len(known) - (len(books.table) if books else 0))
+
+
+def _grouped(books: Cleaned, works: Works, raw: pa.Table) -> Cleaned:
+    checks = {MERGED: works.given_way}
+    _, aside = split_off(books.table, "books", checks, as_found(books.table, raw))
+    return Cleaned(works.books, merged([books.quarantine, aside]), books.repairs, books.doubts)
+
+
+def _on_works(ratings: Cleaned, works: Works, raw: pa.Table) -> Cleaned:
+    """Ratings of works; of those for two editions of one the last stays."""
+    ids = works.move(ratings.table["book_id"])
+    at = ratings.table.schema.get_field_index("book_id")
+    moved = ratings.table.set_column(at, ratings.table.schema.field(at), ids)
+    repeated = superseded(moved)
+    table, aside = split_off(moved, "ratings", {MERGED: repeated}, as_found(moved, raw))
+    changed = pc.not_equal(ratings.table["book_id"], ids).to_numpy() & ~repeated
+    repairs = ratings.repairs | ({MOVED: int(changed.sum())} if changed.any() else {})
+    return Cleaned(table, merged([ratings.quarantine, aside]), repairs, ratings.doubts)
