@@ -34,9 +34,18 @@ BOOKS = pa.schema(
     ]
 )
 
+READERS = pa.schema(
+    [
+        pa.field("user_id", pa.string()),
+        pa.field("location", pa.string()),
+        pa.field("age", pa.int32()),  # in years, as found: may be absurd
+        pa.field("row", pa.int64(), nullable=False),
+    ]
+)
+
 QUARANTINE = pa.schema(
     [
-        pa.field("dataset", pa.string(), nullable=False),  # "ratings" or "books"
+        pa.field("dataset", pa.string(), nullable=False),  # "ratings", "books" or "readers"
         pa.field("row", pa.int64(), nullable=False),
         pa.field("rule", pa.string(), nullable=False),  # e.g. "rating_out_of_scale"
         pa.field("original", pa.string(), nullable=False),  # the row as found, as text

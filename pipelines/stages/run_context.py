@@ -39,6 +39,8 @@ class RunParams(BaseModel):
 
     source: str = "sample"
     data_path: str | None = None
+    source_options: dict[str, str] = {}
+    """What the source is told besides, such as the delimiter of its files."""
     seed: int = Field(42, ge=0)
 
     @property
@@ -101,6 +103,11 @@ class RunContext:
     @cached_property
     def registry(self) -> MlflowRegistry:
         return MlflowRegistry.from_settings(self.settings)
+
+    @property
+    def data_location(self) -> str | None:
+        """Where the source reads."""
+        return self.params.data_path
 
     def unit_of_work(self) -> AbstractContextManager[Session]:
         """One transaction on our database."""

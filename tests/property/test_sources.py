@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.data.sources import SourceTables, create_source
 from pipelines.errors import SourceError
+from tests.sources import Everything, read_all
 
 # Time says nothing on a busy machine.
 LAW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -39,17 +39,17 @@ def file_of(data: bytes, name: str = "ratings.csv") -> Iterator[Path]:
         yield path
 
 
-def read_or_refuse(data: bytes, name: str = "ratings.csv") -> SourceTables | None:
+def read_or_refuse(data: bytes, name: str = "ratings.csv") -> Everything | None:
     with file_of(data, name) as path:
         try:
-            return create_source("interactions").read(path)
+            return read_all("interactions", path)
         except SourceError as error:
             refusal = str(error)
     assert name in refusal
     return None
 
 
-def assert_rows_numbered(tables: SourceTables) -> None:
+def assert_rows_numbered(tables: Everything) -> None:
     numbers = tables.ratings["row"].to_pylist() + tables.rejected["row"].to_pylist()
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
 

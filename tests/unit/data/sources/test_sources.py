@@ -3,6 +3,7 @@ import pytest
 from pipelines.data.schemas import BOOKS, RAW_RATINGS
 from pipelines.data.sources import create_source, source_names
 from pipelines.errors import ConfigurationError
+from tests.sources import read_all
 
 
 def test_every_source_is_created_by_its_name():
@@ -16,8 +17,8 @@ def test_unknown_source_names_the_known_ones():
 
 
 def test_sample_needs_no_path_and_says_that_it_is_simulated():
-    tables = create_source("sample").read(None)
+    tables = read_all("sample", None)
     assert tables.ratings.schema == RAW_RATINGS
     assert tables.books.schema == BOOKS
-    assert "simulated" in tables.label
-    assert tables.order == "timestamp"
+    assert "simulated" in tables.source.label
+    assert tables.source.order == "timestamp"
