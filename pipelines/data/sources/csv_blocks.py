@@ -178,27 +178,29 @@ class BlockReader:
         torn: dict[int, tuple[str, str]] = {}
         repairs: Counter[str] = Counter()
         for at, record in apart.items():
-            if record.fields is not None:
-                fields[at] = record.fields
-                continue
             text = lines.block[lines.starts[at] : record.end]
-            name, mended = self._mend_record(text)
-            if mended is None:
+            name, found = self._mend_record(record, text)
+            if found is None:
                 torn[at] = name, text[:-1].decode(errors="replace")
-            else:
-                fields[at] = mended
-                repairs[name] += 1
+                continue
+            fields[at] = found
+            repairs += Counter([name] if name else [])
         return fields, torn, repairs
 
-    def _mend_record(self, text: bytes) -> tuple[str, list[str] | None]:
-        """The name of the repair and the fields; or of the rule that is broken, and None."""
+    def _mend_record(self, record: Record, text: bytes) -> tuple[str, list[str] | None]:
+        """The name of the repair if one was needed, and the fields; or the broken rule and None."""
+        if record.fields is not None and record.is_clean:
+            return "", record.fields
         for other in self._others if b'"' in text else ():
-            record = other.fitting(text, 0, self._n_fields)
-            if record.fields is not None and record.end == len(text):
-                return "other_quoting", record.fields
-        found = self._grammar.record(text, 0).fields
+            found = other.fitting(text, 0, self._n_fields)
+            if found.fields is not None and found.is_clean and found.end == len(text):
+                return "other_quoting", found.fields
+        if record.fields is not None:
+            return "", record.fields
+        fields = self._grammar.record(text, 0).fields
         if self._mend is not None:
-            fields = found or text.decode(errors="replace")[:-1].split(self._grammar.delimiter)
-            if (mended := self._mend.mend(fields, self._grammar.delimiter)) is not None:
+            likely = fields or text.decode(errors="replace")[:-1].split(self._grammar.delimiter)
+            mended = self._mend.mend(likely, self._grammar.delimiter)
+            if mended is not None and len(mended) == self._n_fields:
                 return self._mend.name, mended
-        return ("unclosed_quote" if found is None else "wrong_field_count"), None
+        return ("unclosed_quote" if fields is None else "wrong_field_count"), None

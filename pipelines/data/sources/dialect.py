@@ -138,7 +138,8 @@ def _lines_in_records(block: bytes, grammar: Grammar) -> int:
     while at < len(block):
         record = grammar.fitting(block, at, n_fields)
         end = record.end or block.find(b"\n", at) + 1
-        if record.fields and not (is_none and any(map(_is_wrapped, record.fields))):
+        fields = record.fields or [] if record.is_clean else []
+        if fields and not (is_none and any(map(_is_wrapped, fields))):
             lines += block.count(b"\n", at, end)
         at = end
     return lines - is_none  # one stray quote is an accident

@@ -25,6 +25,14 @@ class Record(NamedTuple):
     """Behind its line feed; None where a quote is still open at the end of the block."""
     fields: list[str] | None
     """None where a quote is not properly closed."""
+    is_clean: bool = True
+    """False where a value goes on behind its closing quote."""
+
+
+class _Field(NamedTuple):
+    value: str | None
+    end: int
+    is_clean: bool = True
 
 
 class Grammar:
@@ -45,16 +53,16 @@ class Grammar:
     def record(self, block: bytes, start: int, n_fields: int | None = None) -> Record:
         """The record that begins at `start`; rows of `n_fields` inside of a value make it torn."""
         fields: list[str] = []
-        at = start
+        at, is_clean = start, True
         while True:
-            value, at = self._field(block, at, start + MAX_RECORD_BYTES, n_fields)
-            if value is None:
-                is_open = at == len(block)
-                return Record(None if is_open else at, None)
-            fields.append(value)
-            if block.startswith(b"\n", at):
-                return Record(at + 1, fields)
-            at += 1
+            field = self._field(block, at, start + MAX_RECORD_BYTES, n_fields)
+            if field.value is None:
+                return Record(None if field.end == len(block) else field.end, None)
+            fields.append(field.value)
+            is_clean &= field.is_clean
+            if block.startswith(b"\n", field.end):
+                return Record(field.end + 1, fields, is_clean)
+            at = field.end + 1
 
     def fitting(self, block: bytes, start: int, n_fields: int) -> Record:
         """
@@ -69,22 +77,21 @@ class Grammar:
             return Record(block.find(b"\n", start) + 1, None)
         return record if len(record.fields) == n_fields else Record(record.end, None)
 
-    def _field(
-        self, block: bytes, at: int, limit: int, n_fields: int | None
-    ) -> tuple[str | None, int]:
+    def _field(self, block: bytes, at: int, limit: int, n_fields: int | None) -> _Field:
         """A value and where it ends; without a value, the end of the block if a quote is open."""
         if self.quoting == "none" or not block.startswith(b'"', at):
             found = self._plain_at(block, at)
             value = self._escape.sub(rb"\1", found) if self.quoting == "backslash" else found
-            return _text(value), at + len(found)
+            return _Field(_text(value), at + len(found))
         quoted = self._quoted.match(block, at, limit)
         if quoted is None:
-            return None, min(limit, len(block))
+            return _Field(None, min(limit, len(block)))
         behind = self._plain_at(block, quoted.end())
         if b"\n" in quoted[1] and (behind or self._holds_rows(quoted[1], n_fields)):
-            return None, at
+            return _Field(None, at)
         text = _text(self._marks.sub(_mark, quoted[1]) + behind)
-        return text.strip('"') if self.quoting == "triple" else text, quoted.end() + len(behind)
+        text = text.strip('"') if self.quoting == "triple" else text
+        return _Field(text, quoted.end() + len(behind), not behind)
 
     def _plain_at(self, block: bytes, at: int) -> bytes:
         found = self._plain.match(block, at)

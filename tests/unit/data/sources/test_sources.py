@@ -8,11 +8,11 @@ from tests.sources import read_all
 
 def test_every_source_is_created_by_its_name():
     assert [create_source(name).name for name in source_names()] == source_names()
-    assert source_names() == ["goodbooks-10k", "interactions", "sample"]
+    assert source_names() == ["book-crossing", "goodbooks-10k", "interactions", "sample"]
 
 
 def test_unknown_source_names_the_known_ones():
-    with pytest.raises(ConfigurationError, match="choose from goodbooks-10k, interactions, sample"):
+    with pytest.raises(ConfigurationError, match="choose from book-crossing, goodbooks-10k, inter"):
         create_source("goodbooks")
 
 
