@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from pipelines.data.sources import create_source
+from pipelines.data.sources import create_source, csv_reading
 from pipelines.errors import ConfigurationError, SourceError
 from tests.sources import read_all
 
@@ -100,6 +100,13 @@ def test_byte_that_belies_a_guessed_encoding_late_is_read_and_logged(tmp_path, l
         found.rejected["original"].to_pylist()
     )
     assert late.decode("latin-1") in texts
+
+
+def test_sign_that_two_reads_share_survives_a_change_of_encoding(read, monkeypatch):
+    head = b"user_id,book_id\n1,\xc3"
+    monkeypatch.setattr(csv_reading, "HEAD_BYTES", len(head))
+    found, _ = read(head + b"\xa9\n2,\xe8\n")
+    assert ids(found) == [("1", "é"), ("2", "è")]
 
 
 def test_lines_of_delimiters_alone_are_no_rows(read):
