@@ -114,7 +114,10 @@ class RunContext:
 
     @property
     def data_location(self) -> str | None:
-        """Where the source reads."""
+        """Where the source reads, with its password."""
+        configured = self.settings.source_database_url
+        if self.params.source == "postgresql" and not self.params.data_path and configured:
+            return configured.get_secret_value()
         return self.params.data_path
 
     def unit_of_work(self) -> AbstractContextManager[Session]:

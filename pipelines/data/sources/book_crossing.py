@@ -13,7 +13,7 @@ from pipelines.data.sources import columns
 from pipelines.data.sources.base import Batch, SourceTables
 from pipelines.data.sources.book_crossing_repairs import MEND_BOOK, MEND_READER, realigned
 from pipelines.data.sources.files import listed, located
-from pipelines.data.sources.raw_file import ChooseColumns
+from pipelines.data.sources.raw_file import ChooseColumns, Place
 from pipelines.data.sources.reading import ReadsFiles, has_suffix, read_files, without_suffix
 from pipelines.data.sources.tables import books_batch, ratings_batches, readers_batch
 from pipelines.errors import SourceError
@@ -86,7 +86,7 @@ def _chooser(dataset: str, aliases: columns.Aliases) -> ChooseColumns:
     needed = list(places) if dataset == "ratings" else list(places)[:1]
     by_name = columns.chooser(aliases, needed)
 
-    def choose(path: UPath, header: Sequence[str]) -> dict[str, int]:
+    def choose(path: Place, header: Sequence[str]) -> dict[str, int]:
         is_numbered = list(header) == [str(at) for at in range(len(header))]
         if is_numbered and len(header) > max(places.values()):
             return dict(places)

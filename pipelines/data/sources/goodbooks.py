@@ -14,7 +14,7 @@ from pipelines.data.sources.columns import exactly, refuse_missing
 from pipelines.data.sources.csv_reading import read_csv
 from pipelines.data.sources.files import located, opened
 from pipelines.data.sources.goodbooks_tags import genres_from_tags
-from pipelines.data.sources.raw_file import RawBatch, whole
+from pipelines.data.sources.raw_file import Place, RawBatch, whole
 from pipelines.data.sources.reading import ReadsFiles, read_files
 from pipelines.data.sources.tables import books_batch, ratings_batches, texts
 from pipelines.errors import SourceError
@@ -82,7 +82,7 @@ def _needed(folder: UPath, name: str) -> UPath:
     return path
 
 
-def _choose_book_columns(path: UPath, header: Sequence[str]) -> dict[str, int]:
+def _choose_book_columns(path: Place, header: Sequence[str]) -> dict[str, int]:
     """Knows the release and its first edition, where `id` was today's `book_id`."""
     first_edition = "id" in header and "goodreads_book_id" not in header
     book_id, goodreads_id = ("id", "book_id") if first_edition else ("book_id", "goodreads_book_id")

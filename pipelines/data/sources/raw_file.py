@@ -13,7 +13,9 @@ from pipelines.data.quarantine import line_text, merged, quarantine_table, split
 from pipelines.data.sources.base import Batch
 from pipelines.errors import SourceError
 
-ChooseColumns = Callable[[UPath, Sequence[str]], dict[str, int]]
+Place = UPath | str
+"""A file; or what it is called, if it is none."""
+ChooseColumns = Callable[[Place, Sequence[str]], dict[str, int]]
 """From a file and its header to our column names and where they stand; SourceError if unfit."""
 
 
@@ -29,7 +31,7 @@ class TornRow(NamedTuple):
 class RawBatch:
     """Columns under our names; from text every one is text, from Parquet it is typed as found."""
 
-    path: UPath
+    path: Place
     columns: pa.Table
     found_as: Mapping[str, str]
     """For each of our column names the name in the file."""

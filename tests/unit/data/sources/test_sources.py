@@ -8,7 +8,8 @@ from tests.sources import read_all
 
 def test_every_source_is_created_by_its_name():
     assert [create_source(name).name for name in source_names()] == source_names()
-    assert source_names() == ["book-crossing", "goodbooks-10k", "interactions", "sample"]
+    known = ["book-crossing", "goodbooks-10k", "interactions", "postgresql", "sample"]
+    assert source_names() == known
 
 
 def test_unknown_source_names_the_known_ones():
