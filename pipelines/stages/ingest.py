@@ -72,7 +72,9 @@ def _write(
     if batches is None:
         return None
     counts = _Counts()
-    with pq.ParquetWriter(path, schema) as kept:
+    # Elsewhere values hardly repeat: to look for repetition costs more than it saves.
+    repeating = [f.name for f in schema if f.name not in ("row", "rated_at")]
+    with pq.ParquetWriter(path, schema, use_dictionary=repeating) as kept:
         for batch in batches:
             kept.write_table(batch.kept)
             rejected.write_table(batch.rejected)

@@ -52,7 +52,7 @@ class Lines:
 
     def with_escaped_quotes(self) -> Nums:
         """Lines with a quote behind a backslash."""
-        if b'\\"' not in self.block:
+        if b'"' not in self.block or b'\\"' not in self.block:
             return np.empty(0, np.intp)
         quotes = self._quotes[self._quotes > 0]
         return self._lines_of(quotes[self._signs[quotes - 1] == ord("\\")])

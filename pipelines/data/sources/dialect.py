@@ -120,7 +120,7 @@ def _delimiter(lines: list[str]) -> str:
 
 def _quoting(lines: list[str], delimiter: str) -> Quoting:
     """The one under which most lines belong to records of as many fields as the header."""
-    if not any('"' in line for line in lines):
+    if not any('"' in line for line in lines[1:]):  # quotes of the header alone prove nothing
         return "doubled"
     grammars = [Grammar(delimiter, quoting) for quoting in _CANDIDATES]
     block = "".join(f"{line}\n" for line in lines[:HEAD_LINES]).encode()

@@ -9,6 +9,7 @@ from typing import IO, cast
 
 from upath import UPath
 
+from pipelines.data.sources.locations import is_url
 from pipelines.errors import SourceError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -23,8 +24,10 @@ def located(location: str) -> UPath:
         SourceError: no driver for such a URL.
     """
     try:
-        path = UPath(location)
-        return path if "://" in location else path.absolute()
+        if is_url(location):
+            # What lies there may change while this process lives.
+            return UPath(location, use_listings_cache=False)
+        return UPath(location).absolute()
     except (ValueError, ImportError) as error:
         raise SourceError(f"{location} cannot be opened: {error}") from error
 
