@@ -1,5 +1,5 @@
 """
-JSON lines: one object a line, its values as text or lists.
+JSON lines: one object a line.
 
 Python's own parser, since ids have to come out as they went in: Arrow's takes a text that looks
 like a date for one, rounds integers beyond 64 bits, and is brought down by deep nesting.
@@ -7,6 +7,7 @@ like a date for one, rounds integers beyond 64 bits, and is brought down by deep
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -52,7 +53,7 @@ def _batches(path: UPath, blocks: Iterator[bytes], choose: ChooseColumns) -> Ite
     found_as: dict[str, str] = {}
     before = 0
     for block in blocks:
-        lines = [line for line in block.split(b"\n") if line.strip()]
+        lines = [line for line in block.decode().split("\n") if line.strip()]
         objects = [_object(line) for line in lines]
         found = [(at, each) for at, each in enumerate(objects) if each is not None]
         if not found_as:
@@ -69,7 +70,7 @@ def _batches(path: UPath, blocks: Iterator[bytes], choose: ChooseColumns) -> Ite
             found_as=found_as,
             rows=np.array([at for at, _ in found], np.int64) + before + 1,
             torn=tuple(
-                TornRow(at + before + 1, "not_a_json_object", lines[at].decode(errors="replace"))
+                TornRow(at + before + 1, "not_a_json_object", lines[at])
                 for at, each in enumerate(objects)
                 if each is None
             ),
@@ -77,7 +78,7 @@ def _batches(path: UPath, blocks: Iterator[bytes], choose: ChooseColumns) -> Ite
         before += len(lines)
 
 
-def _object(line: bytes) -> Object | None:
+def _object(line: str) -> Object | None:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -86,8 +87,12 @@ def _object(line: bytes) -> Object | None:
 
 
 def _column(values: Sequence[Any]) -> pa.Array:
-    """Text, or lists of text where any value is a list."""
-    if any(isinstance(value, list) for value in values):
+    """Typed where all values are of one type, else text; lists of text where any is a list."""
+    types = set(map(type, values)) - {type(None)}
+    if types in ({str}, {int}, {float}):
+        with suppress(OverflowError, UnicodeError):  # beyond 64 bits; half of a sign
+            return pa.array(values)
+    if list in types:
         lists = [value if isinstance(value, list) else [value] for value in values]
         texts = [[_text(part) for part in value if part is not None] for value in lists]
         return pa.array(texts, pa.list_(pa.string()))
