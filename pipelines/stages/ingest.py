@@ -59,7 +59,7 @@ def write_tables(tables: SourceTables, folder: Path) -> Summary:
         "rating_scale": tables.rating_scale,
         "book_ids": tables.book_ids,
         "catalogue_is_complete": tables.catalogue_is_complete,
-        "files": {path.name: file_sha256(path) for path in tables.files},
+        "files": {str(path): file_sha256(path) for path in tables.files},
         **{name: found and found.kept for name, found in counts.items()},
         **{f"{name}_rejected": found.rejected if found else 0 for name, found in counts.items()},
         "repairs": {name: dict(found.repairs) for name, found in counts.items() if found},

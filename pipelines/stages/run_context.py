@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
@@ -54,7 +53,7 @@ class RunParams(BaseModel):
 
         Ids of different libraries that come through the same source never meet.
         """
-        name = Path(urlsplit(self.data_path).path).name if self.data_path else ""
+        name = Path(self.data_path.partition("?")[0]).name if self.data_path else ""
         return f"{self.source}/{name}" if self.source in _OF_MANY_LIBRARIES else self.source
 
     @field_serializer("data_path")

@@ -9,7 +9,7 @@ from typing import IO, cast
 
 from upath import UPath
 
-from pipelines.data.sources.locations import is_url
+from pipelines.data.sources.locations import is_url, without_password
 from pipelines.errors import SourceError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -21,8 +21,13 @@ def located(location: str) -> UPath:
     The path that a location means; what it is called in messages is what was given.
 
     Raises:
-        SourceError: no driver for such a URL.
+        SourceError: no driver for such a URL, or a password in it, which messages would show.
     """
+    if without_password(location) != location:
+        raise SourceError(
+            f"{without_password(location)} was given with a password: "
+            "leave it to the settings of the driver"
+        )
     try:
         if is_url(location):
             # What lies there may change while this process lives.

@@ -1,12 +1,14 @@
 """What a run is pointed at, as given by whoever starts it: a location and options."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pipelines.errors import ConfigurationError
 
-_SECRETS = frozenset({"password", "secret", "key", "token", "sslpassword"})
+# A password may hold any sign, also those that it should not; a port is none.
+_PASSWORD = re.compile(r"^([\w+.-]+://[^:@/?]*):(?!\d+(?:[/?]|$)).*@", re.DOTALL)
+_SECRET = re.compile(r"(?<=[?&])(?:password|sslpassword|secret|token|key)=[^&]*&?", re.IGNORECASE)
 
 
 def is_url(location: str) -> bool:
@@ -21,13 +23,9 @@ def absolute(location: str) -> str:
 
 def without_password(location: str) -> str:
     """An address without its password, fit to be recorded and shown; a path as it is."""
-    if not is_url(location):
+    if not is_url(location) or not (_PASSWORD.search(location) or _SECRET.search(location)):
         return location
-    parts = urlsplit(location)
-    user, at, host = parts.netloc.rpartition("@")
-    query = [(k, v) for k, v in parse_qsl(parts.query) if k.lower() not in _SECRETS]
-    netloc = f"{user.partition(':')[0]}{at}{host}"
-    return urlunsplit(parts._replace(netloc=netloc, query=urlencode(query, safe="/")))
+    return _SECRET.sub("", _PASSWORD.sub(r"\1@", location)).rstrip("?&")
 
 
 def parsed_options(given: Iterable[str]) -> dict[str, str]:
