@@ -10,12 +10,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 from rich.console import Console
 
+from pipelines.data.sources.locations import absolute, parsed_options
 from pipelines.errors import BookrecError, StageFailedError
 from pipelines.processes import running, stop_on_sigterm
 from pipelines.progress import recommendation_table, report_stage
@@ -75,10 +75,13 @@ def _arguments() -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="python -m dags.local_run", description=__doc__)
     parser.add_argument("--source", default=settings.source or "sample")
     parser.add_argument("--data", dest="data_path", default=settings.data_path)
+    parser.add_argument("--source-option", dest="source_options", action="append")
     parser.add_argument("--seed", type=int, default=42)
     arguments = parser.parse_args()
+    given = arguments.source_options
+    arguments.source_options = parsed_options(given) if given else settings.source_options
     if arguments.data_path:
-        arguments.data_path = str(Path(arguments.data_path).absolute())
+        arguments.data_path = absolute(arguments.data_path)
     return vars(arguments)
 
 

@@ -40,6 +40,7 @@ settings = get_settings()
             description="Name of a source; if empty, what the champion was made from",
         ),
         "data_path": Param(None, type=["null", "string"], description="Its file or folder"),
+        "source_options": Param({}, type="object", description='Such as {"delimiter": ";"}'),
         "seed": Param(42, type="integer", minimum=0, description="The same seed, the same model"),
     },
 )

@@ -186,7 +186,11 @@ class Settings(BaseSettings):
     source: str | None = None
     """The source that a scheduled run reads; if unset, what the champion was trained on."""
     data_path: str | None = None
-    """The file or folder that goes with `source`."""
+    """The file or folder that goes with `source`, or its address."""
+    source_options: dict[str, str] = {}
+    """What else goes with it: `{"delimiter": ";"}`."""
+    source_database_url: SecretStr | None = None
+    """What the source `postgresql` reads where no address is given."""
     models: tuple[str, ...] = Field(
         ("popularity", "item_knn", "ease", "matrix_factorization", "content"), min_length=1
     )

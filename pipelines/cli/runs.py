@@ -1,6 +1,5 @@
 """`bookrec run`: the whole pipeline without Airflow."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,19 +10,29 @@ from pipelines.settings import get_settings
 
 
 def run(
-    source: Annotated[str, typer.Option(help="sample, goodbooks-10k or interactions")] = "sample",
-    data: Annotated[Path | None, typer.Option(help="The source's file or folder.")] = None,
+    source: Annotated[str, typer.Option(help="What to read: see the README.")] = "sample",
+    data: Annotated[str | None, typer.Option(help="Its file or folder, or an address.")] = None,
+    source_option: Annotated[
+        list[str] | None,
+        typer.Option(help="What it is told besides, like delimiter=;"),
+    ] = None,
     run_id: Annotated[str | None, typer.Option(help="Name the run, or continue that one.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 42,
     as_json: AsJson = False,
 ) -> None:
     """Train, judge, register and promote a model; the stages that Airflow runs, in one process."""
+    from pipelines.data.sources.locations import absolute, parsed_options
     from pipelines.stages.pipeline import run_pipeline
     from pipelines.stages.run_context import RunContext, RunParams
     from pipelines.storage.artifacts import new_run_id
     from pipelines.storage.services import running_services
 
-    params = RunParams(source=source, data_path=str(data.absolute()) if data else None, seed=seed)
+    params = RunParams(
+        source=source,
+        data_path=absolute(data) if data else None,
+        source_options=parsed_options(source_option or ()),
+        seed=seed,
+    )
     with running_services(get_settings(), redis=False) as settings:
         ctx = RunContext(run_id or new_run_id(), params, settings)
         watcher = progress_console if as_json else console

@@ -39,7 +39,7 @@ def split_off(
 
     Args:
         table: Has a column `row`.
-        dataset: "ratings" or "books".
+        dataset: "ratings", "books" or "readers".
         checks: For each rule the rows that break it; a row is filed under the first one.
         originals: What to show of each row, `table` itself if not given.
 

@@ -1,12 +1,16 @@
 """Read the source into typed tables, and give every row that cannot be read its reason."""
 
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.data.quarantine import counted
+from pipelines.data.schemas import BOOKS, QUARANTINE, RAW_RATINGS, READERS
 from pipelines.data.sources import create_source
-from pipelines.data.sources.base import SourceTables
+from pipelines.data.sources.base import Batches, SourceTables
 from pipelines.errors import DataError
 from pipelines.models.factory import create
 from pipelines.stages.run_context import RunContext, Summary
@@ -15,37 +19,74 @@ from pipelines.storage.artifacts import file_sha256
 
 def run(ctx: RunContext) -> Summary:
     """
-    Write ratings, books (where the source has any) and rejected rows, as found.
+    Write ratings, books and readers (where the source has any) and rejected rows, as found.
 
     Raises:
         DataError: no row of ratings is usable; the quarantine is there to be looked at.
     """
     for name in ctx.settings.models:  # a wrong name or value shows before any work is done
         create(name, **ctx.settings.hyperparameters.get(name, {}))
+    source = create_source(ctx.params.source, ctx.params.source_options)
     ctx.registry.prepare()
-    source = create_source(ctx.params.source)
-    tables = source.read(Path(ctx.params.data_path) if ctx.params.data_path else None)
+    tables = source.read(ctx.data_location)
     with ctx.stage("ingest", inputs=()) as draft:
-        pq.write_table(tables.ratings, draft.folder / "ratings.parquet")
-        pq.write_table(tables.rejected, draft.folder / "quarantine.parquet")
-        if tables.books is not None:
-            pq.write_table(tables.books, draft.folder / "books.parquet")
-        rejected = tables.rejected["dataset"].to_pylist()
-        draft.summary |= {
-            "label": tables.label,
-            "order": tables.order,
-            "rating_scale": tables.rating_scale,
-            "files": {path.name: file_sha256(path) for path in tables.files},
-            "ratings": tables.ratings.num_rows,
-            "ratings_rejected": rejected.count("ratings"),
-            "books": tables.books.num_rows if tables.books is not None else None,
-            "books_rejected": rejected.count("books"),
-        }
-    _refuse_if_useless(tables, ctx.folder.reading("ingest") / "quarantine.parquet")
+        draft.summary |= write_tables(tables, draft.folder)
+    _refuse_if_useless(draft.summary, ctx.folder.reading("ingest") / "quarantine.parquet")
     return draft.summary
 
 
-def _refuse_if_useless(tables: SourceTables, quarantine: Path) -> None:
-    if tables.ratings.num_rows == 0 and tables.rejected.num_rows:
-        found = counted(tables.rejected, "ratings")
+@dataclass
+class _Counts:
+    """What has been written of one dataset."""
+
+    kept: int = 0
+    rejected: int = 0
+    timed: int = 0
+    """Ratings of which the time is known."""
+    repairs: Counter[str] = field(default_factory=Counter)
+
+
+def write_tables(tables: SourceTables, folder: Path) -> Summary:
+    """Write everything below `folder`, a batch at a time; what was written."""
+    with pq.ParquetWriter(folder / "quarantine.parquet", QUARANTINE) as rejected:
+        ratings = _write(tables.ratings, folder / "ratings.parquet", RAW_RATINGS, rejected)
+        books = _write(tables.books, folder / "books.parquet", BOOKS, rejected)
+        readers = _write(tables.readers, folder / "readers.parquet", READERS, rejected)
+    counts = {"ratings": ratings, "books": books, "readers": readers}
+    return {
+        "label": tables.label,
+        "order": tables.order or ("timestamp" if ratings and ratings.timed else "none"),
+        "rating_scale": tables.rating_scale,
+        "book_ids": tables.book_ids,
+        "catalogue_is_complete": tables.catalogue_is_complete,
+        "files": {str(path): file_sha256(path) for path in tables.files},
+        **{name: found and found.kept for name, found in counts.items()},
+        **{f"{name}_rejected": found.rejected if found else 0 for name, found in counts.items()},
+        "repairs": {name: dict(found.repairs) for name, found in counts.items() if found},
+    }
+
+
+def _write(
+    batches: Batches | None, path: Path, schema: pa.Schema, rejected: pq.ParquetWriter
+) -> _Counts | None:
+    if batches is None:
+        return None
+    counts = _Counts()
+    # Elsewhere values hardly repeat: to look for repetition costs more than it saves.
+    repeating = [f.name for f in schema if f.name not in ("row", "rated_at")]
+    with pq.ParquetWriter(path, schema, use_dictionary=repeating) as kept:
+        for batch in batches:
+            kept.write_table(batch.kept)
+            rejected.write_table(batch.rejected)
+            counts.kept += len(batch.kept)
+            counts.rejected += len(batch.rejected)
+            counts.repairs += Counter(batch.repairs)
+            if schema is RAW_RATINGS:
+                counts.timed += len(batch.kept) - batch.kept["rated_at"].null_count
+    return counts
+
+
+def _refuse_if_useless(told: Summary, quarantine: Path) -> None:
+    if told["ratings"] == 0 and told["ratings_rejected"]:
+        found = counted(pq.read_table(quarantine), "ratings")
         raise DataError(f"no row of ratings can be used: {found} (see {quarantine})")

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 from sqlalchemy.orm import Session
 
+from pipelines.data.sources.locations import without_password
 from pipelines.errors import ConfigurationError, StorageError
 from pipelines.registry import CHAMPION, MlflowRegistry, Registry
 from pipelines.settings import Settings
@@ -26,6 +27,7 @@ from pipelines.stages import STAGES
 from pipelines.storage.artifacts import MANIFEST, RunFolder
 from pipelines.storage.unit_of_work import unit_of_work
 
+_OF_MANY_LIBRARIES = ("interactions", "postgresql")
 _FIRST = next(iter(STAGES))
 
 MAKES_A_DIFFERENCE = {
@@ -50,7 +52,10 @@ class RunParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = "sample"
-    data_path: str | None = None
+    data_path: str | None = Field(None, repr=False)
+    """Where the source reads. Its password, if it has one, is neither recorded nor shown."""
+    source_options: dict[str, str] = {}
+    """What the source is told besides, such as the delimiter of its files."""
     seed: int = Field(42, ge=0)
 
     @property
@@ -60,8 +65,12 @@ class RunParams(BaseModel):
 
         Ids of different libraries that come through the same source never meet.
         """
-        name = Path(self.data_path).name if self.data_path else ""
-        return f"{self.source}/{name}" if self.source == "interactions" else self.source
+        name = Path(self.data_path.partition("?")[0]).name if self.data_path else ""
+        return f"{self.source}/{name}" if self.source in _OF_MANY_LIBRARIES else self.source
+
+    @field_serializer("data_path")
+    def _without_password(self, value: str | None) -> str | None:
+        return None if value is None else without_password(value)
 
 
 @dataclass
@@ -118,6 +127,14 @@ class RunContext:
     def registry(self) -> MlflowRegistry:
         return MlflowRegistry.from_settings(self.settings)
 
+    @property
+    def data_location(self) -> str | None:
+        """Where the source reads, with its password."""
+        configured = self.settings.source_database_url
+        if self.params.source == "postgresql" and not self.params.data_path and configured:
+            return configured.get_secret_value()
+        return self.params.data_path
+
     def unit_of_work(self) -> AbstractContextManager[Session]:
         """One transaction on our database."""
         if self.settings.database_url is None:
@@ -131,9 +148,11 @@ class RunContext:
 
     def tags(self) -> dict[str, str]:
         """What every MLflow run and model version of this run is tagged with."""
+        recorded = self.params.model_dump()
         return {
             "source": self.params.source,
-            "data_path": self.params.data_path or "",
+            "data_path": recorded["data_path"] or "",
+            "source_options": json.dumps(recorded["source_options"]),
             "seed": str(self.params.seed),
             "data_fingerprint": self.data_fingerprint,
             "git_sha": git_sha(),
@@ -194,12 +213,21 @@ def unattended_params(settings: Settings, registry: Registry, *, seed: int) -> R
     from, so that a schedule never replaces a model of your data by one of another; else the sample.
     """
     if settings.source is not None:
-        return RunParams(source=settings.source, data_path=settings.data_path, seed=seed)
+        return RunParams(
+            source=settings.source,
+            data_path=settings.data_path,
+            source_options=settings.source_options,
+            seed=seed,
+        )
     champion = registry.by_alias(CHAMPION)
     if champion is None:
         return RunParams(seed=seed)
-    path = champion.tags.get("data_path") or None
-    return RunParams(source=champion.tags["source"], data_path=path, seed=seed)
+    return RunParams(
+        source=champion.tags["source"],
+        data_path=champion.tags.get("data_path") or None,
+        source_options=json.loads(champion.tags.get("source_options", "{}")),
+        seed=seed,
+    )
 
 
 def run_id_of(airflow_run_id: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 import fsspec
+from upath import UPath
 
 from pipelines.errors import ConfigurationError, StorageError
 
@@ -31,10 +32,11 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Path | UPath) -> str:
     """The checksum of a file, in hex."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        # Files of fsspec can do it, though their type does not say so.
+        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def folder_files(folder: Path) -> dict[str, str]:

@@ -10,8 +10,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from pipelines.data.interactions import History, TrainingData
-from pipelines.data.schemas import BOOKS, QUARANTINE, RAW_RATINGS, empty
-from pipelines.data.sources import SourceTables
+from pipelines.data.schemas import BOOKS, RAW_RATINGS
+from pipelines.data.sources import Batch, SourceTables
 from pipelines.models.artifact import read_artifact, write_artifact
 from pipelines.models.base import ModelConfig, Recommender, Scores
 from pipelines.models.embeddings.base import Vectors, checked
@@ -57,15 +57,15 @@ class ReadingLogSource:
 
     name = "reading-log"
 
-    def read(self, path: Path | None) -> SourceTables:
-        log, shelf = path / "log.jsonl", path / "shelf.jsonl"
+    def read(self, location: str | None) -> SourceTables:
+        folder = Path(location or ".")
+        log, shelf = folder / "log.jsonl", folder / "shelf.jsonl"
         return SourceTables(
-            ratings=pa.Table.from_pylist(_rows(log), RAW_RATINGS),
-            books=pa.Table.from_pylist(_rows(shelf), BOOKS),
-            rejected=empty(QUARANTINE),
+            ratings=[Batch(pa.Table.from_pylist(_rows(log), RAW_RATINGS))],
+            books=[Batch(pa.Table.from_pylist(_rows(shelf), BOOKS))],
             order="row",
             rating_scale=(1.0, 5.0),
-            label=f"the reading log {path.name}",
+            label=f"the reading log {folder.name}",
             files=(log, shelf),
         )
 

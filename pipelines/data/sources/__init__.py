@@ -1,11 +1,14 @@
 """Where data comes from: one small module a format, the same tables out."""
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
-from pipelines.data.sources.base import Order, Source, SourceTables
+from pipelines.data.sources.base import Batch, Batches, Order, Source, SourceTables
+from pipelines.errors import ConfigurationError
 from pipelines.plugins import Plugins
 
-__all__ = ["Order", "Source", "SourceTables", "create_source", "source_names"]
+__all__ = ["Batch", "Batches", "Order", "Source", "SourceTables", "create_source", "source_names"]
 
 
 def _is_source(name: str, found: Any) -> bool:
@@ -20,12 +23,24 @@ def source_names() -> list[str]:
     return _SOURCES.names()
 
 
-def create_source(name: str) -> Source:
+def create_source(name: str, options: Mapping[str, str] | None = None) -> Source:
     """
     The source called `name`.
 
+    Args:
+        name: One of `source_names()`.
+        options: Arguments for its constructor.
+
     Raises:
-        ConfigurationError: no such source; the message lists those there are.
+        ConfigurationError: no such source or option; the message lists those there are.
     """
     source_class: type[Source] = _SOURCES.load(name)
-    return source_class()
+    options = options or {}
+    known = list(inspect.signature(source_class).parameters)
+    for option in options:
+        if option not in known:
+            allowed = ", ".join(known) or "none"
+            raise ConfigurationError(
+                f"source {name} has no option {option}: those it has are {allowed}"
+            )
+    return source_class(**options)

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import structlog
 
-from pipelines.data.sources.raw_file import ChooseColumns
+from pipelines.data.sources.raw_file import ChooseColumns, Place
 from pipelines.errors import SourceError
 
 log = structlog.get_logger()
@@ -41,13 +40,18 @@ BOOKS: Aliases = {
     "isbn13": ("isbn13",),
     "description": ("description", "summary", "blurb"),
 }
+READERS: Aliases = {
+    "user_id": RATINGS["user_id"] + ("id",),
+    "location": ("location", "place", "city"),
+    "age": ("age",),
+}
 _SIGNS = re.compile(r"[^a-z0-9]")
 
 
 def chooser(aliases: Aliases, required: Sequence[str]) -> ChooseColumns:
     """A chooser that takes for each of our names the best alias found, and logs what it took."""
 
-    def choose(path: Path, header: Sequence[str]) -> dict[str, int]:
+    def choose(path: Place, header: Sequence[str]) -> dict[str, int]:
         bare = [_SIGNS.sub("", name.lower()) for name in header]
         chosen = {
             ours: bare.index(found)
@@ -66,14 +70,14 @@ def chooser(aliases: Aliases, required: Sequence[str]) -> ChooseColumns:
 def exactly(required: Sequence[str], optional: Sequence[str] = ()) -> ChooseColumns:
     """A chooser that wants the names as they are."""
 
-    def choose(path: Path, header: Sequence[str]) -> dict[str, int]:
+    def choose(path: Place, header: Sequence[str]) -> dict[str, int]:
         refuse_missing(path, header, [name for name in required if name not in header])
         return {name: header.index(name) for name in (*required, *optional) if name in header}
 
     return choose
 
 
-def refuse_missing(path: Path, header: Sequence[str], missing: Sequence[str]) -> None:
+def refuse_missing(path: Place, header: Sequence[str], missing: Sequence[str]) -> None:
     """Raise SourceError if anything is missing, naming what is there."""
     if missing:
         found = ", ".join(header[:30]) or "none"

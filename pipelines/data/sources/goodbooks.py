@@ -1,29 +1,33 @@
 """goodbooks-10k (Zajac 2017, CC BY-SA 4.0): six million ratings of ten thousand books."""
 
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.feather
+from upath import UPath
 
 from pipelines.data.schemas import BOOKS
-from pipelines.data.sources.base import SourceTables
+from pipelines.data.sources.base import Batch, SourceTables
 from pipelines.data.sources.columns import exactly, refuse_missing
 from pipelines.data.sources.csv_reading import read_csv
+from pipelines.data.sources.files import located, opened
 from pipelines.data.sources.goodbooks_tags import genres_from_tags
-from pipelines.data.sources.raw_file import RawFile
-from pipelines.data.sources.tables import books_table, ratings_table, texts
+from pipelines.data.sources.raw_file import Place, RawBatch, whole
+from pipelines.data.sources.reading import ReadsFiles, read_files
+from pipelines.data.sources.tables import books_batch, ratings_batches, texts
 from pipelines.errors import SourceError
 
 LABEL = "goodbooks-10k: ratings from 1 to 5 by readers of Goodreads (Zajac 2017, CC BY-SA 4.0)"
 _DESCRIBED = ("title", "original_title", "authors", "original_publication_year", "language_code")
 # "Thud! (Discworld, #34; City Watch #7)": the first series counts.
 _SERIES = re.compile(r"^(?P<title>.*\S)\s*\((?P<series>[^()#]*[^()#\s,]),?\s*#[^()]*\)\s*$")
+_MORE = ("book_tags.csv", "tags.csv", "book_genres.csv", "descriptions.feather")
 _QUOTES = "\"'“” "
 
 
-class GoodbooksSource:
+class GoodbooksSource(ReadsFiles):
     """
     The folder of the release: ratings.csv, books.csv and what else of it is there.
 
@@ -34,32 +38,33 @@ class GoodbooksSource:
 
     name = "goodbooks-10k"
 
-    def read(self, path: Path | None) -> SourceTables:
+    def read(self, location: str | None) -> SourceTables:
         """
-        Read the folder at `path`.
+        Read the folder at `location`.
 
         Raises:
             SourceError: naming the file, what is wrong with it and what to do.
         """
-        if path is None:
+        if location is None:
             raise SourceError("goodbooks-10k needs a path: name the folder of the release")
-        files = [_needed(path, "ratings.csv"), _needed(path, "books.csv")]
-        ratings, rejected = ratings_table(
-            read_csv(files[0], exactly(("user_id", "book_id", "rating")))
-        )
-        raw = read_csv(files[1], _choose_book_columns)
-        books, rejected_books = books_table(_in_our_words(raw))
-        genres, genre_files = _genres(path, raw)
-        descriptions, description_files = _descriptions(path)
+        folder = located(location)
+        ratings, books = _needed(folder, "ratings.csv"), _needed(folder, "books.csv")
+        choose = exactly(("user_id", "book_id", "rating"))
+        more = [path for name in _MORE if (path := folder / name).exists()]
         return SourceTables(
-            ratings=ratings,
-            books=_with(books, genres, descriptions),
-            rejected=pa.concat_tables([rejected, rejected_books]),
+            ratings=ratings_batches(read_files([ratings], choose, self.forced)),
+            books=self._books(folder, books),
             order="row",
             rating_scale=(1.0, 5.0),
             label=LABEL,
-            files=(*files, *genre_files, *description_files),
+            files=(ratings, books, *more),
         )
+
+    def _books(self, folder: UPath, path: UPath) -> Iterator[Batch]:
+        raw = whole(read_files([path], _choose_book_columns, self.forced))
+        batch = books_batch(_in_our_words(raw))
+        genres, descriptions = _genres(folder, raw), _descriptions(folder)
+        yield replace(batch, kept=_with(batch.kept, genres, descriptions))
 
 
 def split_title(title: str | None) -> tuple[str | None, str | None]:
@@ -68,7 +73,7 @@ def split_title(title: str | None) -> tuple[str | None, str | None]:
     return (found["title"], found["series"].strip()) if found else (title, None)
 
 
-def _needed(folder: Path, name: str) -> Path:
+def _needed(folder: UPath, name: str) -> UPath:
     path = folder / name
     if not path.exists():
         raise SourceError(
@@ -77,7 +82,7 @@ def _needed(folder: Path, name: str) -> Path:
     return path
 
 
-def _choose_book_columns(path: Path, header: Sequence[str]) -> dict[str, int]:
+def _choose_book_columns(path: Place, header: Sequence[str]) -> dict[str, int]:
     """Knows the release and its first edition, where `id` was today's `book_id`."""
     first_edition = "id" in header and "goodreads_book_id" not in header
     book_id, goodreads_id = ("id", "book_id") if first_edition else ("book_id", "goodreads_book_id")
@@ -87,7 +92,7 @@ def _choose_book_columns(path: Path, header: Sequence[str]) -> dict[str, int]:
     return {ours: header.index(name) for ours, name in wanted.items() if name in header}
 
 
-def _in_our_words(raw: RawFile) -> RawFile:
+def _in_our_words(raw: RawBatch) -> RawBatch:
     """
     The books file with columns named as in BOOKS.
 
@@ -107,32 +112,32 @@ def _in_our_words(raw: RawFile) -> RawFile:
         "year": pa.array(texts(raw, "original_publication_year"), pa.string()),
         "language": pa.array(texts(raw, "language_code"), pa.string()),
     }
-    return RawFile(raw.path, pa.table(columns), {n: n for n in columns}, raw.rows, raw.torn)
+    return replace(raw, columns=pa.table(columns), found_as={n: n for n in columns})
 
 
-def _genres(folder: Path, books: RawFile) -> tuple[Mapping[str, list[str]], list[Path]]:
-    """Genres by book_id, and the files they came from."""
+def _genres(folder: UPath, books: RawBatch) -> Mapping[str, list[str]]:
+    """Genres by book_id."""
     tagged, tags = folder / "book_tags.csv", folder / "tags.csv"
     if tagged.exists() and tags.exists() and "goodreads_book_id" in books.columns.column_names:
         by_goodreads_id = genres_from_tags(tagged, tags)
         ids = zip(texts(books, "book_id"), texts(books, "goodreads_book_id"), strict=True)
-        genres = {b: by_goodreads_id[g] for b, g in ids if b and g and g in by_goodreads_id}
-        return genres, [tagged, tags]
+        return {b: by_goodreads_id[g] for b, g in ids if b and g and g in by_goodreads_id}
     listed = folder / "book_genres.csv"
     if not listed.exists():
-        return {}, []
-    raw = read_csv(listed, exactly(("book_id", "genres")))
+        return {}
+    raw = whole(read_csv(listed, exactly(("book_id", "genres"))))
     pairs = zip(texts(raw, "book_id"), texts(raw, "genres"), strict=True)
-    return {b: g.split(",") for b, g in pairs if b and g}, [listed]
+    return {b: g.split(",") for b, g in pairs if b and g}
 
 
-def _descriptions(folder: Path) -> tuple[Mapping[str, str], list[Path]]:
+def _descriptions(folder: UPath) -> Mapping[str, str]:
     """Descriptions by book_id; the column is whichever holds text."""
     path = folder / "descriptions.feather"
     if not path.exists():
-        return {}, []
+        return {}
     try:
-        table = pyarrow.feather.read_table(path)
+        with opened(path) as stream:
+            table = pyarrow.feather.read_table(stream)
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path} cannot be read as Feather ({error}): fetch it anew") from error
@@ -140,7 +145,7 @@ def _descriptions(folder: Path) -> tuple[Mapping[str, str], list[Path]]:
     refuse_missing(path, table.column_names, [] if "book_id" in table.column_names else ["book_id"])
     refuse_missing(path, table.column_names, [] if named else ["description"])
     pairs = zip(table["book_id"].to_pylist(), table[named[0]].to_pylist(), strict=True)
-    return {str(book_id): text.strip(_QUOTES) for book_id, text in pairs if text}, [path]
+    return {str(book_id): text.strip(_QUOTES) for book_id, text in pairs if text}
 
 
 def _is_text(kind: pa.DataType) -> bool:

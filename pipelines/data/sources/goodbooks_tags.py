@@ -1,12 +1,13 @@
 """Readers' shelves of goodbooks-10k as genres."""
 
 import re
-from pathlib import Path
 
 import pandas as pd
+from upath import UPath
 
 from pipelines.data.sources.columns import exactly
 from pipelines.data.sources.csv_reading import read_csv
+from pipelines.data.sources.raw_file import whole
 
 GENRES_PER_BOOK = 25
 _SHELF_WORDS = """
@@ -24,14 +25,15 @@ _SHELVES = frozenset(_SHELF_WORDS.split())
 _READING_YEAR = re.compile(r"\bread(ing|s)?\b.*\d{4}|\d{4}.*\bread(ing|s)?\b|^[^a-z]*$")
 
 
-def genres_from_tags(tagged: Path, tags: Path) -> dict[str, list[str]]:
+def genres_from_tags(tagged: UPath, tags: UPath) -> dict[str, list[str]]:
     """
     The most counted tags of each book, most counted first, by goodreads_book_id.
 
     Shelf words are dropped: tags that speak of the reader's bookcase rather than of the book.
     """
-    names = read_csv(tags, exactly(("tag_id", "tag_name"))).columns.to_pandas()
-    counts = read_csv(tagged, exactly(("goodreads_book_id", "tag_id", "count"))).columns.to_pandas()
+    names = whole(read_csv(tags, exactly(("tag_id", "tag_name")))).columns.to_pandas()
+    counted = read_csv(tagged, exactly(("goodreads_book_id", "tag_id", "count")))
+    counts = whole(counted).columns.to_pandas()
     counts["count"] = pd.to_numeric(counts["count"], errors="coerce")
     names = names[~names["tag_name"].map(is_shelf_word)].drop_duplicates("tag_id")
     joined = counts[counts["count"] > 0].merge(names, on="tag_id")

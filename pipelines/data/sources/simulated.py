@@ -1,9 +1,6 @@
 """The simulated sample that comes with the project."""
 
-from pathlib import Path
-
-from pipelines.data.schemas import QUARANTINE, empty
-from pipelines.data.sources.base import SourceTables
+from pipelines.data.sources.base import Batch, SourceTables
 from pipelines.data.sources.sample import LABEL, read_sample
 
 
@@ -12,15 +9,13 @@ class SampleSource:
 
     name = "sample"
 
-    def read(self, path: Path | None) -> SourceTables:  # noqa: ARG002 - there is nothing to read
-        """The sample; `path` is ignored."""
+    def read(self, location: str | None) -> SourceTables:  # noqa: ARG002 - there is nothing to read
+        """The sample; `location` is ignored."""
         ratings, books = read_sample()
         return SourceTables(
-            ratings=ratings,
-            books=books,
-            rejected=empty(QUARANTINE),
+            ratings=[Batch(ratings)],
+            books=[Batch(books)],
             order="timestamp",
             rating_scale=(1.0, 5.0),
             label=LABEL,
-            files=(),
         )

@@ -1,49 +1,64 @@
-"""Raw files to raw tables: ratings and books, and what had to be rejected."""
+"""Raw batches to batches of ratings, books and readers, and what had to be rejected."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
-import numpy as np
 import pyarrow as pa
 import structlog
 
 from pipelines.data.isbn import normalise_isbn
-from pipelines.data.quarantine import Mask
-from pipelines.data.schemas import BOOKS, RATING_FIELDS, RAW_RATINGS
+from pipelines.data.schemas import BOOKS, RAW_RATINGS, READERS
 from pipelines.data.sources import values
-from pipelines.data.sources.raw_file import RawFile
+from pipelines.data.sources.base import Batch
+from pipelines.data.sources.raw_file import RawBatch
 from pipelines.errors import SourceError
 
 log = structlog.get_logger()
 
 _LIST_SEPARATORS = (re.compile(r"[;|]"), re.compile(r","))
-_MAX_YEAR = 2**31 - 1
+_MAX_NUMBER = 2**31 - 1
+_NULLS = (None, "NULL", "null", r"\N")
 
 
-def ratings_table(raw: RawFile) -> tuple[pa.Table, pa.Table]:
+def ratings_batches(raws: Iterable[RawBatch]) -> Iterator[Batch]:
     """
-    RAW_RATINGS and the rejected rows, from columns user_id, book_id, rating?, timestamp?.
+    Ratings, from columns user_id, book_id, rating?, timestamp?.
+
+    The unit of epoch numbers is decided by the first batch that has any, and logged.
 
     Raises:
         SourceError: a typed column cannot mean what its name says.
     """
+    unit: values.EpochUnit | None = None
+    for raw in raws:
+        if unit is None and "timestamp" in raw.columns.column_names:
+            unit = values.epoch_unit(raw.columns["timestamp"])
+            if unit is not None:
+                log.info("epoch_unit_decided", file=str(raw.path), unit=unit)
+        yield _ratings(raw, unit or "s")
+
+
+def _ratings(raw: RawBatch, unit: values.EpochUnit) -> Batch:
     user_ids, book_ids = _ids(raw, "user_id"), _ids(raw, "book_id")
-    rated = _read(raw, "rating")
-    timed = _read(raw, "timestamp")
+    rated = _read(raw, "rating", values.ratings)
+    timed = _read(raw, "timestamp", partial(values.instants, unit=unit))
     table = pa.table([user_ids, book_ids, rated.column, timed.column, raw.rows], RAW_RATINGS)
+    no_user, odd_user = values.check_ids(user_ids)
+    no_book, odd_book = values.check_ids(book_ids)
     checks = {
-        "missing_user_id": values.missing_ids(user_ids),
-        "missing_book_id": values.missing_ids(book_ids),
-        "malformed_id": values.malformed_ids(user_ids) | values.malformed_ids(book_ids),
+        "missing_user_id": no_user,
+        "missing_book_id": no_book,
+        "malformed_id": odd_user | odd_book,
         "rating_not_a_number": rated.unreadable,
         "timestamp_unreadable": timed.unreadable,
     }
     return raw.part(table, "ratings", checks)
 
 
-def books_table(raw: RawFile) -> tuple[pa.Table, pa.Table]:
+def books_batch(raw: RawBatch) -> Batch:
     """
-    BOOKS and the rejected rows, from columns named as in BOOKS, and isbn; only book_id is needed.
+    Books, from columns named as in BOOKS, and isbn; only book_id is needed.
 
     Raises:
         SourceError: a typed column cannot mean what its name says.
@@ -53,19 +68,37 @@ def books_table(raw: RawFile) -> tuple[pa.Table, pa.Table]:
         "book_id": book_ids,
         "authors": _lists(raw, "authors", comma=False),
         "genres": _lists(raw, "genres", comma=True),
-        "year": _years(raw),
+        "year": _whole_numbers(raw, "year"),
         "isbn13": _isbns(raw),
         "row": raw.rows,
     } | {name: texts(raw, name) for name in ("title", "language", "series", "description")}
     table = pa.table([pa.array(columns[field.name], field.type) for field in BOOKS], BOOKS)
-    checks: dict[str, Mask] = {
-        "missing_book_id": values.missing_ids(book_ids),
-        "malformed_id": values.malformed_ids(book_ids),
-    }
+    missing, malformed = values.check_ids(book_ids)
+    checks = {"missing_book_id": missing, "malformed_id": malformed}
     return raw.part(table, "books", checks)
 
 
-def texts(raw: RawFile, name: str) -> list[str | None]:
+def readers_batch(raw: RawBatch) -> Batch:
+    """
+    Readers, from columns user_id, location?, age?.
+
+    Raises:
+        SourceError: a typed column cannot mean what its name says.
+    """
+    user_ids = _ids(raw, "user_id")
+    columns = {
+        "user_id": user_ids,
+        "location": texts(raw, "location"),
+        "age": _whole_numbers(raw, "age"),
+        "row": raw.rows,
+    }
+    table = pa.table([pa.array(columns[field.name], field.type) for field in READERS], READERS)
+    missing, malformed = values.check_ids(user_ids)
+    checks = {"missing_user_id": missing, "malformed_id": malformed}
+    return raw.part(table, "readers", checks)
+
+
+def texts(raw: RawBatch, name: str) -> list[str | None]:
     """A column as text, empty as null; all null where there is no such column."""
     if name not in raw.columns.column_names:
         return [None] * len(raw.rows)
@@ -73,32 +106,29 @@ def texts(raw: RawFile, name: str) -> list[str | None]:
     return [None if value is None or value == "" else str(value) for value in found]
 
 
-def _ids(raw: RawFile, name: str) -> pa.Array:
+def _ids(raw: RawBatch, name: str) -> pa.Array:
     try:
         return values.id_texts(raw.columns[name])
     except values.UnfitTypeError as error:
         raise _unfit(raw, name, error) from error
 
 
-def _read(raw: RawFile, name: str) -> values.Read:
-    n = len(raw.rows)
-    field = RATING_FIELDS[0 if name == "rating" else 1]
+def _read(raw: RawBatch, name: str, read: Callable[[pa.ChunkedArray], values.Read]) -> values.Read:
     if name not in raw.columns.column_names:
-        return values.Read(pa.nulls(n, field.type), np.zeros(n, bool))
-    read = values.ratings if name == "rating" else values.instants
+        return values.nothing(name, len(raw.rows))
     try:
         return read(raw.columns[name])
     except values.UnfitTypeError as error:
         raise _unfit(raw, name, error) from error
 
 
-def _unfit(raw: RawFile, name: str, error: values.UnfitTypeError) -> SourceError:
+def _unfit(raw: RawBatch, name: str, error: values.UnfitTypeError) -> SourceError:
     return SourceError(
         f"{raw.path}: column {raw.found_as[name]}, taken for {name}, {error}: convert or rename it"
     )
 
 
-def _lists(raw: RawFile, name: str, *, comma: bool) -> list[list[str]]:
+def _lists(raw: RawBatch, name: str, *, comma: bool) -> list[list[str]]:
     if name not in raw.columns.column_names:
         return [[] for _ in raw.rows]
     return [_split(value, comma=comma) for value in raw.columns[name].to_pylist()]
@@ -115,27 +145,29 @@ def _split(value: object, *, comma: bool) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def _years(raw: RawFile) -> list[int | None]:
-    """Whole years; what is no number becomes null, and how often is logged."""
-    found = texts(raw, "year")
-    years = [_year(text) for text in found]
+def _whole_numbers(raw: RawBatch, name: str) -> list[int | None]:
+    """Whole numbers; what is no number becomes null, and how often is logged."""
+    found = texts(raw, name)
+    numbers = [_whole_number(text) for text in found]
     unreadable = sum(
-        1 for text, year in zip(found, years, strict=True) if text is not None and year is None
+        1
+        for text, number in zip(found, numbers, strict=True)
+        if text not in _NULLS and number is None
     )
     if unreadable:
-        log.warning("years_unreadable", file=str(raw.path), values=unreadable)
-    return years
+        log.warning("numbers_unreadable", file=str(raw.path), column=name, values=unreadable)
+    return numbers
 
 
-def _year(text: str | None) -> int | None:
+def _whole_number(text: str | None) -> int | None:
     try:
-        year = float(text or "nan")
+        number = float(text or "nan")
     except ValueError:
         return None
-    return int(year) if abs(year) <= _MAX_YEAR else None  # NaN compares false
+    return int(number) if abs(number) <= _MAX_NUMBER else None  # NaN compares false
 
 
-def _isbns(raw: RawFile) -> list[str | None]:
+def _isbns(raw: RawBatch) -> list[str | None]:
     """The first of isbn13 and isbn that is an ISBN; else whatever was found. Cleaning repairs."""
     pairs = zip(texts(raw, "isbn13"), texts(raw, "isbn"), strict=True)
     return [_isbn([text for text in pair if text]) for pair in pairs]

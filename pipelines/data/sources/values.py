@@ -1,6 +1,6 @@
 """Columns as found to columns as the schemas want them, with a mask of what could not be read."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,9 @@ _BLANK = r"^\s*$"
 _CONTROL = r"[\x00-\x1f\x7f-\x{9f}]"
 _NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*$"
 _ISO_DATE = r"^\s*[0-9]{4}-?[0-9]{2}"
-_MICROSECONDS = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
+EpochUnit = Literal["s", "ms", "us", "ns"]
+_UNITS: tuple[tuple[EpochUnit, float], ...] = (("s", 1e11), ("ms", 1e14), ("us", 1e17))
+_MICROSECONDS: dict[str, float] = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 # From the year 1 to the year 9999, what Python and PostgreSQL can both write.
 _EARLIEST, _LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
@@ -29,6 +31,11 @@ class Read(NamedTuple):
 
     column: pa.Array
     unreadable: Mask
+
+
+def nothing(name: str, n: int) -> Read:
+    """`n` unknown values for the field `rating`, or for `rated_at`."""
+    return Read(pa.nulls(n, RATING_FIELDS[0 if name == "rating" else 1].type), np.zeros(n, bool))
 
 
 class UnfitTypeError(TypeError):
@@ -52,16 +59,15 @@ def id_texts(column: pa.ChunkedArray) -> pa.Array:
     raise UnfitTypeError(f"holds {kind}, not text or whole numbers")
 
 
-def missing_ids(ids: pa.Array) -> Mask:
-    """Which ids are null, empty or blanks."""
-    return _mask(pc.fill_null(pc.match_substring_regex(ids, _BLANK), True))
-
-
-def malformed_ids(ids: pa.Array) -> Mask:
-    """Which ids are too long for a key or hold control characters."""
-    return _mask(pc.match_substring_regex(ids, _CONTROL)) | _mask(
-        pc.greater(pc.utf8_length(ids), MAX_ID_LENGTH)
+def check_ids(ids: pa.Array) -> tuple[Mask, Mask]:
+    """Which ids are null or blank, and which too long for a key or with control characters."""
+    encoded = ids.dictionary_encode()  # each is looked at once
+    unique, codes = encoded.dictionary, encoded.indices.fill_null(len(encoded.dictionary))
+    missing = _mask(pc.match_substring_regex(unique, _BLANK))
+    malformed = _mask(pc.match_substring_regex(unique, _CONTROL)) | _mask(
+        pc.greater(pc.utf8_length(unique), MAX_ID_LENGTH)
     )
+    return np.append(missing, True)[codes], np.append(malformed, False)[codes]
 
 
 def ratings(column: pa.ChunkedArray) -> Read:
@@ -72,8 +78,12 @@ def ratings(column: pa.ChunkedArray) -> Read:
         UnfitTypeError: neither text nor numbers.
     """
     if kinds.is_string(column.type):
-        numbers = _numbers(column)
-        present = ~_mask(pc.fill_null(pc.match_substring_regex(column, _BLANK), True))
+        encoded = _combined(column).dictionary_encode()  # ratings repeat
+        codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy()
+        unique = pa.chunked_array([encoded.dictionary])
+        blank = _mask(pc.match_substring_regex(unique, _BLANK))
+        numbers = np.append(_numbers(unique), np.nan)[codes]
+        present = ~np.append(blank, True)[codes]
     elif _is_numeric(column.type):
         numbers = column.cast(pa.float64(), safe=False).to_numpy()
         present = _mask(column.is_valid())
@@ -83,11 +93,28 @@ def ratings(column: pa.ChunkedArray) -> Read:
     return Read(pa.array(numbers, mask=~finite), present & ~finite)
 
 
-def instants(column: pa.ChunkedArray) -> Read:
+def epoch_unit(column: pa.ChunkedArray) -> EpochUnit | None:
+    """The unit of epoch numbers, told by the magnitude of their median; None if there are none."""
+    if kinds.is_string(column.type):
+        numbers = _numbers(column)
+    elif _is_numeric(column.type):
+        numbers = column.cast(pa.float64(), safe=False).to_numpy()
+    else:
+        return None
+    known = np.abs(numbers[np.isfinite(numbers)])
+    if not known.size:
+        return None
+    middle = float(np.median(known))
+    return next((unit for unit, most in _UNITS if middle < most), "ns")
+
+
+def instants(column: pa.ChunkedArray, unit: EpochUnit) -> Read:
     """
     Moments in UTC from epoch numbers, ISO 8601 text (UTC if it names no zone) or typed times.
 
-    The unit of epoch numbers is one for the whole column, told by the median's magnitude.
+    Args:
+        column: The values.
+        unit: Of epoch numbers.
 
     Raises:
         UnfitTypeError: neither text, numbers nor times.
@@ -98,10 +125,10 @@ def instants(column: pa.ChunkedArray) -> Read:
         present = _mask(column.is_valid())
     elif _is_numeric(column.type):
         numbers = column.cast(pa.float64(), safe=False).to_numpy()
-        micros = numbers * _MICROSECONDS[_epoch_unit(numbers)]
+        micros = numbers * _MICROSECONDS[unit]
         present = _mask(column.is_valid())
     elif kinds.is_string(column.type):
-        micros, present = _text_instants(column)
+        micros, present = _text_instants(column, unit)
     else:
         raise UnfitTypeError(f"holds {column.type}, not times")
     good = (micros >= _EARLIEST) & (micros <= _LATEST)  # NaN compares false
@@ -111,12 +138,17 @@ def instants(column: pa.ChunkedArray) -> Read:
     )
 
 
-def _text_instants(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.float64], Mask]:
+def _text_instants(
+    column: pa.ChunkedArray, unit: EpochUnit
+) -> tuple[npt.NDArray[np.float64], Mask]:
     """Microseconds since 1970, NaN where unreadable, and which values are there at all."""
+    plain = _plain_numbers(column)
+    if plain is not None:
+        return plain * _MICROSECONDS[unit], _mask(column.is_valid())
     encoded = _combined(column).dictionary_encode()  # dates repeat
     unique = pa.chunked_array([encoded.dictionary])
     numbers = _numbers(unique)
-    micros = numbers * _MICROSECONDS[_epoch_unit(numbers)]
+    micros = numbers * _MICROSECONDS[unit]
     is_date = _mask(pc.match_substring_regex(unique, _ISO_DATE)) & np.isnan(numbers)
     texts = pd.Series(unique.filter(pa.array(is_date)).to_pylist(), dtype="object")
     parsed = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
@@ -128,24 +160,27 @@ def _text_instants(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.float64], Ma
     return np.append(micros, np.nan)[codes], present
 
 
-def _epoch_unit(numbers: npt.NDArray[np.float64]) -> str:
-    known = np.abs(numbers[np.isfinite(numbers)])
-    middle = float(np.median(known)) if known.size else 0.0
-    return next(
-        (unit for unit, most in (("s", 1e11), ("ms", 1e14), ("us", 1e17)) if middle < most), "ns"
-    )
-
-
 def _scaled(counts: pa.ChunkedArray, unit: str) -> npt.NDArray[np.float64]:
     return counts.cast(pa.float64(), safe=False).to_numpy() * _MICROSECONDS[unit]
 
 
 def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     """Plain decimal numbers; NaN for any other text."""
+    if (numbers := _plain_numbers(column)) is not None:
+        return numbers
     plain = pc.match_substring_regex(column, _NUMBER)
     texts = pc.utf8_trim_whitespace(pc.if_else(plain, column, None))
     unsigned = pc.utf8_ltrim(texts, characters="+")
     return unsigned.cast(pa.float64()).to_numpy()
+
+
+def _plain_numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64] | None:
+    """The usual case, at once: every text is a number, or null; None if not."""
+    try:
+        numbers = column.cast(pa.float64()).to_numpy()
+    except pa.ArrowInvalid:
+        return None
+    return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def _float_texts(numbers: pa.Array) -> pa.Array:

@@ -5,9 +5,9 @@ import pytest
 
 from pipelines.data.cleaning import clean_books
 from pipelines.data.schemas import BOOKS, RAW_RATINGS
-from pipelines.data.sources import create_source
 from pipelines.data.sources.goodbooks import split_title
 from pipelines.errors import SourceError
+from tests.sources import read_all
 
 HEADER = (
     "book_id,goodreads_book_id,isbn,isbn13,authors,original_publication_year,"
@@ -28,17 +28,17 @@ def release(tmp_path):
 
 
 def read_books(folder):
-    tables = create_source("goodbooks-10k").read(folder)
+    tables = read_all("goodbooks-10k", folder)
     assert tables.books.schema == BOOKS
     return clean_books(tables.books).table.to_pylist()
 
 
 def test_release_is_read_in_row_order_on_its_scale(release):
-    tables = create_source("goodbooks-10k").read(release)
+    tables = read_all("goodbooks-10k", release)
     assert tables.ratings.schema == RAW_RATINGS
     assert tables.ratings["book_id"].to_pylist() == ["2", "1"]
-    assert (tables.order, tables.rating_scale) == ("row", (1.0, 5.0))
-    assert [f.name for f in tables.files] == ["ratings.csv", "books.csv"]
+    assert (tables.source.order, tables.source.rating_scale) == ("row", (1.0, 5.0))
+    assert [f.name for f in tables.source.files] == ["ratings.csv", "books.csv"]
 
 
 def test_traps_of_the_books_file_are_known(release):
@@ -101,20 +101,20 @@ def test_descriptions_lose_stray_quotes_whatever_their_column_is_called(release)
 def test_damaged_descriptions_give_one_clear_error(release):
     (release / "descriptions.feather").write_bytes(b"FEA1 not really")
     with pytest.raises(SourceError, match=r"descriptions\.feather"):
-        create_source("goodbooks-10k").read(release)
+        read_all("goodbooks-10k", release)
 
 
 @pytest.mark.parametrize("name", ["ratings.csv", "books.csv"])
 def test_missing_file_names_the_command_that_fetches_it(release, name):
     (release / name).unlink()
     with pytest.raises(SourceError, match=rf"{name}.*bookrec data download goodbooks-10k"):
-        create_source("goodbooks-10k").read(release)
+        read_all("goodbooks-10k", release)
 
 
 def test_books_without_titles_column_are_refused(release):
     (release / "books.csv").write_text("book_id,isbn\n1,2\n")
     with pytest.raises(SourceError, match="title"):
-        create_source("goodbooks-10k").read(release)
+        read_all("goodbooks-10k", release)
 
 
 def test_first_edition_of_the_release_is_understood(release):
@@ -131,4 +131,4 @@ def test_title_falls_back_to_the_original_one(release):
 
 def test_goodbooks_needs_a_path():
     with pytest.raises(SourceError, match="needs a path"):
-        create_source("goodbooks-10k").read(None)
+        read_all("goodbooks-10k", None)
