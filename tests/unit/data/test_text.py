@@ -19,7 +19,7 @@ from pipelines.data.text import clean_text, repaired
         (None, None),
         ("La casa de los espÃ\xadritus", "La casa de los espíritus"),
         ("ErzÃ?Â¤hlung", "Erzählung"),
-        ("FranÃ\x83Â§ois", "François"),
+        ("garÃ\x83Â§on", "garçon"),
         ("Ð¢Ð¾Ð»Ñ\x81Ñ\u201aÐ¾Ð¹", "Толстой"),
         ("itâ€\u2122s", "it\u2019s"),
         ("&#33436;&#28246;", "芜湖"),

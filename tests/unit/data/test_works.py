@@ -70,6 +70,7 @@ def test_books_by_nobody_stay_apart(nobody):
         ("Emma", "Emma (Graphic Novel)"),
         ("Saga: The Tower", "Saga: The Sea"),
         ("Henry IV", "Henry V"),
+        ("Saga", "Saga: the Second Part"),
     ],
 )
 def test_volumes_stay_apart(one, other):
@@ -111,6 +112,11 @@ def test_a_volume_may_be_left_out_where_there_is_one():
     assert works(one, two, bare, bare) == [[0], [1], [2, 3]]
 
 
+def test_another_volume_hides_no_edition_of_this_one():
+    full, short = book("Saga: The Tower (Book 1)"), book("Saga (Book 1)")
+    assert works(full, short, book("Saga: The Tower (Book 2)")) == [[0, 1], [2]]
+
+
 def test_the_same_isbn_is_the_same_edition_where_titles_agree():
     isbn = {"isbn13": "9780439023481"}
     assert are_one(book("Wizard", ["A"], **isbn), book("The Wizard!", ["B"], **isbn))
@@ -142,6 +148,22 @@ def test_a_work_goes_by_its_most_rated_edition_and_knows_what_the_others_knew():
 
 def test_of_editions_with_as_many_ratings_the_first_id_wins():
     assert works_of(catalogue(), ratings()).work_of == {"c": "a", "d": "a"}
+
+
+def test_integers_stand_in_their_order():
+    books = books_of(book("Emma", book_id="1001"), book("Emma", book_id="2"))
+    assert works_of(books, ratings()).work_of == {"1001": "2"}
+
+
+def test_what_editions_know_together_may_show_another_edition():
+    isbn = {"isbn13": "9780439023481"}
+    books = books_of(
+        book("Emmas", [], book_id="a", **isbn),  # by nobody, until it is one with b
+        book("Emma", book_id="b", **isbn),
+        book("Emmas", book_id="c"),
+    )
+    rated = ratings("a", "a", "c", "c", "c", "c")
+    assert works_of(books, rated).work_of == {"a": "c", "b": "c"}
 
 
 def test_the_order_of_rows_changes_nothing():
