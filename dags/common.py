@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from airflow.sdk import Asset, get_current_context, task
+from airflow.sdk import Asset, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from pipelines.stages import STAGES
@@ -32,6 +32,20 @@ DEFAULTS: dict[str, Any] = {
     "execution_timeout": timedelta(hours=2),
     "on_failure_callback": report_failure,
 }
+
+
+def reading_params(*, seed: str) -> dict[str, Param]:
+    """Params that say what a run reads; `seed` tells what the seed does there."""
+    return {
+        "source": Param(
+            None,
+            type=["null", "string"],
+            description="Name of a source; if empty, what the champion was made from",
+        ),
+        "data_path": Param(None, type=["null", "string"], description="Its file or folder"),
+        "source_options": Param({}, type="object", description='Such as {"delimiter": ";"}'),
+        "seed": Param(42, type="integer", minimum=0, description=seed),
+    }
 
 
 def stage_task(**options: Any) -> Callable[[Callable[..., Any]], Any]:

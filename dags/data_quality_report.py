@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from airflow.sdk import Param, dag
+from airflow.sdk import dag
 
-from dags.common import DEFAULTS, run_stage, stage_task
+from dags.common import DEFAULTS, reading_params, run_stage, stage_task
 from pipelines.settings import get_settings
 
 run = partial(run_stage, run_prefix="data-quality-")
@@ -30,16 +30,7 @@ run = partial(run_stage, run_prefix="data-quality-")
     default_args=DEFAULTS,
     doc_md=__doc__,
     tags=["bookrec", "data"],
-    params={
-        "source": Param(
-            None,
-            type=["null", "string"],
-            description="Name of a source; if empty, what the champion was made from",
-        ),
-        "data_path": Param(None, type=["null", "string"], description="Its file or folder"),
-        "source_options": Param({}, type="object", description='Such as {"delimiter": ";"}'),
-        "seed": Param(42, type="integer", minimum=0, description="Of the bundled sample"),
-    },
+    params=reading_params(seed="Of the bundled sample"),
 )
 def data_quality_report() -> None:
     @stage_task()

@@ -18,7 +18,7 @@ from rich.console import Console
 from pipelines.data.sources.locations import absolute, parsed_options
 from pipelines.errors import BookrecError, StageFailedError
 from pipelines.processes import running, stop_on_sigterm
-from pipelines.progress import recommendation_table, report_stage
+from pipelines.progress import recommendation_table, report_pages, report_stage
 from pipelines.registry import MlflowRegistry
 from pipelines.settings import Settings, get_settings
 from pipelines.stack import airflow_database, airflow_environment, api_program, free_port
@@ -180,9 +180,7 @@ def _show(settings: Settings, lines: TaskLines) -> None:
 
 
 def _show_addresses(settings: Settings, lines: TaskLines) -> None:
-    console.print(f"Data Docs: {lines.told['validate']['report']}", soft_wrap=True)
-    console.print(f"Data quality: {lines.told['profile']['report']}", soft_wrap=True)
-    console.print(f"Evaluation: {lines.told['evaluate']['report']}", soft_wrap=True)
+    report_pages(console, lines.told)
     console.print(
         f"`make up` serves the API at {settings.api.url}/docs, MLflow at "
         f"http://127.0.0.1:{settings.stack.mlflow_port} and Airflow at "

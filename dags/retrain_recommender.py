@@ -16,9 +16,9 @@ reasons, and the old champion stays.
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag
+from airflow.sdk import dag
 
-from dags.common import CHAMPION, DEFAULTS, run_stage, stage_task
+from dags.common import CHAMPION, DEFAULTS, reading_params, run_stage, stage_task
 from pipelines.settings import get_settings
 
 settings = get_settings()
@@ -33,16 +33,7 @@ settings = get_settings()
     default_args=DEFAULTS,
     doc_md=__doc__,
     tags=["bookrec", "training"],
-    params={
-        "source": Param(
-            None,
-            type=["null", "string"],
-            description="Name of a source; if empty, what the champion was made from",
-        ),
-        "data_path": Param(None, type=["null", "string"], description="Its file or folder"),
-        "source_options": Param({}, type="object", description='Such as {"delimiter": ";"}'),
-        "seed": Param(42, type="integer", minimum=0, description="The same seed, the same model"),
-    },
+    params=reading_params(seed="The same seed, the same model"),
 )
 def retrain_recommender() -> None:  # noqa: C901 - one task a stage, and nothing else
     @stage_task()

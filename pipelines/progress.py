@@ -77,6 +77,16 @@ def report_stage(
     )
 
 
+def report_pages(console: Console, stages: Mapping[str, Summary]) -> None:
+    """Say where the pages about a finished run lie; `stages` is what each of them told."""
+    for title, stage in (
+        ("Data Docs", "validate"),
+        ("Data quality", "profile"),
+        ("Evaluation", "evaluate"),
+    ):
+        console.print(f"{title}: {stages[stage]['report']}", soft_wrap=True)
+
+
 def recommendation_table(title: str, items: Sequence[Summary]) -> Table:
     """Recommendations as served: rank, title, authors, score and the strongest reason."""
     table = Table("", "Title", "By", "Score", "Why", title=title, title_justify="left")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     Field,
     SecretStr,
@@ -29,6 +30,8 @@ OTHER_VARIABLES = ("BOOKREC_LOCAL_", "BOOKREC_TEST_", "BOOKREC_GIT_SHA")
 """Read elsewhere: by the embedded servers, by the tests, and by what names the revision."""
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Schedule = Annotated[str | None, AfterValidator(lambda value: None if value == "never" else value)]
+"""A cron expression, a preset, or `never`, which is None."""
 
 
 class ApiSettings(BaseModel):
@@ -146,13 +149,8 @@ class QualitySettings(BaseModel):
     """With a smaller share of the previous batch's ratings, readers or books some are lost."""
     half_life_days: float = Field(365, gt=0)
     """After so long without a rating a batch is half as fresh."""
-    schedule: str | None = "@daily"
-    """When Airflow reports on the data: a cron expression, a preset, or `never`."""
-
-    @field_validator("schedule")
-    @classmethod
-    def _never_is_none(cls, value: str | None) -> str | None:
-        return None if value == "never" else value
+    schedule: Schedule = "@daily"
+    """When Airflow reports on the data."""
 
 
 class Settings(BaseSettings):
@@ -181,8 +179,8 @@ class Settings(BaseSettings):
     """Where models are kept; `mlruns` beside the default home, inside any other."""
     registered_model: str = "bookrec-hybrid"
     experiment: str = "bookrec"
-    schedule: str | None = "@daily"
-    """When Airflow retrains: a cron expression, a preset, or `never`."""
+    schedule: Schedule = "@daily"
+    """When Airflow retrains."""
     source: str | None = None
     """The source that a scheduled run reads; if unset, what the champion was trained on."""
     data_path: str | None = None
@@ -211,11 +209,6 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
-
-    @field_validator("schedule")
-    @classmethod
-    def _never_is_none(cls, value: str | None) -> str | None:
-        return None if value == "never" else value
 
     @field_validator("mlflow_artifact_root", mode="before")
     @classmethod

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.output import AsJson, console, print_json, progress_console
-from pipelines.progress import report_stage
+from pipelines.progress import report_pages, report_stage
 from pipelines.settings import get_settings
 
 
@@ -46,6 +46,4 @@ def run(
     if as_json:
         print_json({"run_id": ctx.run_id, "stages": told})
     else:
-        console.print(f"Data Docs: {told['validate']['report']}", soft_wrap=True)
-        console.print(f"Data quality: {told['profile']['report']}", soft_wrap=True)
-        console.print(f"Evaluation: {told['evaluate']['report']}", soft_wrap=True)
+        report_pages(console, told)

@@ -3,6 +3,7 @@
 from threadpoolctl import threadpool_limits
 
 from pipelines.data.dataset import Dataset
+from pipelines.data.interactions import Interactions
 from pipelines.data.splits import Part
 from pipelines.evaluation.damping import choose_damping
 from pipelines.evaluation.protocol import Holdout, holdout
@@ -33,12 +34,9 @@ def run(ctx: RunContext) -> Summary:
         config = HybridConfig(weights=blend.weights, by_history=blend.by_history)
         damping, by_damping = _damping(ctx, HybridRecommender(config, candidates), readers, dataset)
         config = config.model_copy(update={"damping": damping})
-        judging = dataset.interactions(*FITS["judging"])
-        judged = HybridRecommender(config, fitted(ctx.folder, models, "judging"))
-        judged.fit_thresholds(judging, rng=ctx.rng("thresholds for judging"))
         everything = dataset.interactions(*FITS["serving"])
-        served = HybridRecommender(config, fitted(ctx.folder, models, "serving"))
-        served.fit_thresholds(everything, rng=ctx.rng("thresholds for serving"))
+        judged = _hybrid(ctx, config, "judging", dataset.interactions(*FITS["judging"]))
+        served = _hybrid(ctx, config, "serving", everything)
     with ctx.stage("blend", inputs=["preprocess", *map(address, models)]) as draft:
         judged.save(draft.folder / "judging")
         ModelBundle(
@@ -61,6 +59,13 @@ def run(ctx: RunContext) -> Summary:
             "readers": len(readers),
         }
     return draft.summary
+
+
+def _hybrid(
+    ctx: RunContext, config: HybridConfig, fit: str, interactions: Interactions
+) -> HybridRecommender:
+    hybrid = HybridRecommender(config, fitted(ctx.folder, list(config.weights), fit))
+    return hybrid.fit_thresholds(interactions, rng=ctx.rng(f"thresholds for {fit}"))
 
 
 def _damping(

@@ -82,10 +82,11 @@ def run(ctx: RunContext) -> Summary:
         results = _measured(ctx, judged, readers, dataset)
         rival = measured_champion(ctx, readers, dataset)
         comparisons = _compared(ctx, results, rival)
-        _write(draft.folder, results, comparisons, _split(ctx, dataset, len(readers)))
+        measured = _told(results, comparisons, _split(ctx, dataset, len(readers)))
+        _write(draft.folder, measured, results)
         curve = _learning_curve(ctx, judged, readers, dataset)
         (draft.folder / "learning_curve.json").write_text(json.dumps(curve, indent=1))
-        _page(ctx, draft.folder, curve).write(draft.folder / REPORT, "evaluation")
+        _page(ctx, measured, curve).write(draft.folder / REPORT, "evaluation")
         draft.summary |= {
             "readers": len(readers),
             "report": str(Path(ctx.folder.path) / "evaluate" / REPORT / "evaluation.html"),
@@ -149,12 +150,10 @@ def _split(ctx: RunContext, dataset: Dataset, judged_readers: int) -> dict[str, 
     }
 
 
-def _write(
-    folder: Path,
-    results: Results,
-    comparisons: Mapping[str, Comparison],
-    split: dict[str, Any],
-) -> None:
+def _told(
+    results: Results, comparisons: Mapping[str, Comparison], split: dict[str, Any]
+) -> dict[str, Any]:
+    """What stands in `metrics.json`."""
     measured: dict[str, dict[str, Any]] = {
         name: {
             "metrics": result.metrics,
@@ -165,6 +164,10 @@ def _write(
         for name, result in results.items()
     }
     measured[HYBRID]["comparisons"] = {name: asdict(c) for name, c in comparisons.items()}
+    return measured
+
+
+def _write(folder: Path, measured: dict[str, Any], results: Results) -> None:
     # Without NaN, which neither JSON nor PostgreSQL knows.
     (folder / "metrics.json").write_text(json.dumps(measured, indent=1, allow_nan=False))
     for name, result in results.items():
@@ -190,9 +193,9 @@ def _learning_curve(
     return asdict(learning_curve(model, data, readers, max_seconds=max_seconds, rng=rng))
 
 
-def _page(ctx: RunContext, folder: Path, curve: dict[str, Any] | None) -> Page:
+def _page(ctx: RunContext, measured: dict[str, Any], curve: dict[str, Any] | None) -> Page:
     return report(
-        json.loads((folder / "metrics.json").read_text()),
+        measured,
         served=HYBRID,
         blend=ctx.summary("blend"),
         curve=curve,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from expectations.clean_suites import Before, clean_books_suite, clean_ratings_suite
@@ -38,8 +39,12 @@ def run(ctx: RunContext) -> Summary:
     It is `store` that refuses a batch: its report is read either way.
     """
     previous = _previous(ctx)
-    results = _hold_against_suites(ctx, previous)
-    found = _examine(ctx, previous, results)
+    reference = None if previous is None else Profile.model_validate(previous.profile)
+    clean = ctx.folder.reading("clean")
+    tables = {name: pq.read_table(clean / f"{name}.parquet") for name in ("ratings", "books")}
+    results = _hold_against_suites(ctx, tables, reference)
+    compared_with = None if previous is None else previous.run_id
+    found = _examine(ctx, tables, reference, compared_with, results)
     with ctx.stage("profile", inputs=["ingest", "validate", "clean"]) as draft:
         _write(ctx, draft.folder, found)
         draft.summary |= _told(ctx, found)
@@ -53,9 +58,14 @@ def _previous(ctx: RunContext) -> BatchProfile | None:
         return ProfileRepository(session).previous(ctx.params.dataset, ctx.run_id)
 
 
-def _hold_against_suites(ctx: RunContext, previous: BatchProfile | None) -> dict[str, SuiteResult]:
+def _hold_against_suites(
+    ctx: RunContext, tables: Mapping[str, pa.Table], reference: Profile | None
+) -> dict[str, SuiteResult]:
     clean, share = ctx.folder.reading("clean"), ctx.settings.quality.minimum_kept_share
-    before = _before(previous)
+    before = None
+    if reference is not None:
+        mean = reference.numbers("rating").mean
+        before = Before(reference.ratings, reference.books, mean)
     ratings = clean_ratings_suite(
         ctx.summary("validate")["rating_scale"],
         books=clean / "books.parquet",
@@ -67,31 +77,27 @@ def _hold_against_suites(ctx: RunContext, previous: BatchProfile | None) -> dict
         ratings=clean / "ratings.parquet", before=before, minimum_kept_share=share
     )
     frames = {
-        name: (suite, pq.read_table(clean / f"{name}.parquet").to_pandas())
+        name: (suite, tables[name].to_pandas())
         for name, suite in {"ratings": ratings, "books": books}.items()
     }
     with ctx.stage(DOCS, inputs=["clean"]) as docs:
         return hold_against(frames, run_name=ctx.run_id, docs_folder=docs.folder)
 
 
-def _before(previous: BatchProfile | None) -> Before | None:
-    if previous is None:
-        return None
-    profile = Profile.model_validate(previous.profile)
-    return Before(profile.ratings, profile.books, profile.numbers("rating").mean)
-
-
 def _examine(
-    ctx: RunContext, previous: BatchProfile | None, results: Mapping[str, SuiteResult]
+    ctx: RunContext,
+    tables: Mapping[str, pa.Table],
+    reference: Profile | None,
+    compared_with: str | None,
+    results: Mapping[str, SuiteResult],
 ) -> Findings:
-    clean, rules = ctx.folder.reading("clean"), ctx.settings.quality
-    ratings = pq.read_table(clean / "ratings.parquet")
-    readers = pq.read_table(clean / "readers.parquet")["user_id"]
-    profile = profile_batch(ratings, pq.read_table(clean / "books.parquet"), readers)
+    rules = ctx.settings.quality
+    readers = pq.read_table(ctx.folder.reading("clean") / "readers.parquet")["user_id"]
+    profile = profile_batch(tables["ratings"], tables["books"], readers)
     drift = None
-    if previous is not None:
+    if reference is not None:
         bounds = DriftBounds(rules.warning_psi, rules.critical_psi)
-        drift = drift_between(Profile.model_validate(previous.profile), profile, bounds)
+        drift = drift_between(reference, profile, bounds)
     intake = _intake(ctx)
     score = quality_score(
         profile,
@@ -105,8 +111,8 @@ def _examine(
     warnings = [o.message for r in results.values() for o in r.warnings]
     kept = QualityRules(rules.minimum_score, rules.minimum_kept_share)
     verdict = judge(score, drift, failed, warnings, kept)
-    run_id = previous.run_id if previous else None
-    return Findings(profile, intake, flag_readers(ratings), drift, run_id, score, verdict)
+    flagged = flag_readers(tables["ratings"])
+    return Findings(profile, intake, flagged, drift, compared_with, score, verdict)
 
 
 def _intake(ctx: RunContext) -> Intake:

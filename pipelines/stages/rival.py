@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from pipelines.data.dataset import Dataset
 from pipelines.errors import ArtifactError, StorageError
-from pipelines.evaluation.protocol import Holdout, evaluate
+from pipelines.evaluation.protocol import Holdout, Ranks, evaluate
 from pipelines.evaluation.rival import Translated, fair_readers
 from pipelines.models.hybrid import HybridRecommender
 from pipelines.registry import CHAMPION, PIPELINE_RUN, ModelVersion
@@ -51,7 +51,9 @@ def measured_champion(ctx: RunContext, readers: Holdout, dataset: Dataset) -> Ri
         else:
             fair = np.flatnonzero(fair_readers(readers, dataset, theirs, FITS[FITTED_FOR]))
             if len(fair):
-                return _judged(champion, model, readers, fair, (theirs, dataset))
+                asked = Translated(model, theirs.books, dataset.books)
+                ndcg = _ndcg(asked, readers, fair, len(dataset.books))
+                return Rival(champion.version, ndcg)
             reason = "it has learnt what every reader is to find"
     log.info("champion_not_compared", version=champion.version, reason=reason)
     return None
@@ -69,22 +71,17 @@ def _opened(ctx: RunContext, champion: ModelVersion) -> tuple[Dataset, HybridRec
     return Dataset.load(folder.reading("preprocess")), model
 
 
-def _judged(
-    champion: ModelVersion,
-    model: HybridRecommender,
-    readers: Holdout,
-    fair: npt.NDArray[np.intp],
-    data: tuple[Dataset, Dataset],
-) -> Rival:
-    theirs, ours = data
+def _ndcg(
+    model: Ranks, readers: Holdout, fair: npt.NDArray[np.intp], n_books: int
+) -> npt.NDArray[np.float64]:
     ndcg = np.full(len(readers), np.nan)
     with threadpool_limits(1, "blas"):  # see `evaluate`
         found = evaluate(
-            Translated(model, theirs.books, ours.books),
+            model,
             readers.take(fair),
-            n_books=len(ours.books),
-            popularity=np.zeros(len(ours.books), np.int64),
+            n_books=n_books,
+            popularity=np.zeros(n_books, np.int64),
             rng=np.random.default_rng(0),  # for intervals that nobody looks at
         )
     ndcg[fair] = found.per_reader["ndcg_at_10"]
-    return Rival(champion.version, ndcg)
+    return ndcg
