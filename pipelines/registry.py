@@ -292,6 +292,7 @@ class MlflowRegistry:
                 uri,
                 run_id=str(run.info.run_id),
                 tags=dict(tags),
+                model_id=uri.removeprefix("models:/"),  # a server refuses to work it out itself
             )
             return _version(created)
 

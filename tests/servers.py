@@ -8,6 +8,7 @@ database that may be flushed) the same tests run against other servers.
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -85,6 +86,13 @@ def temporary_database(server: str, prefix: str) -> Iterator[str]:
     _execute(server, "create database {}", name)
     yield make_url(server).set(database=name).render_as_string(hide_password=False)
     _execute(server, "drop database {} with (force)", name)
+
+
+def free_port() -> int:
+    """A port of the loopback that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _execute(url: str, statement: str, name: str) -> None:

@@ -1,12 +1,17 @@
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipelines.errors import RegistryError
+from pipelines.processes import running
 from pipelines.registry import MlflowRegistry, Registry
+from pipelines.settings import Settings, StackSettings
+from pipelines.stack import mlflow_programs
 from tests.contract.registry import RegistryContract, bundle
 from tests.fakes import FakeRegistry
+from tests.servers import free_port
 
 
 class TestFakeRegistry(RegistryContract):
@@ -41,6 +46,30 @@ class TestMlflowRegistry(RegistryContract):
         manifest.unlink()
         with pytest.raises(RegistryError, match="no model bundle in"):
             registry.fetch(1, tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(mlflow_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of MLflow's server as `bookrec up` starts it."""
+    folder = tmp_path_factory.mktemp("mlflow-server")
+    stack = StackSettings(mlflow_port=free_port())
+    settings = Settings(home=folder, mlflow_tracking_uri=mlflow_url, stack=stack)
+    (program,) = mlflow_programs(settings)
+    with running(program, log_folder=folder / "logs") as wait_until_ready:
+        wait_until_ready()
+        yield f"http://127.0.0.1:{stack.mlflow_port}"
+
+
+@pytest.mark.integration
+class TestMlflowServerRegistry(RegistryContract):
+    @pytest.fixture
+    def registry(self, mlflow_server: str, tmp_path: Path) -> MlflowRegistry:
+        name = secrets.token_hex(4)
+        registry = MlflowRegistry(
+            mlflow_server, tmp_path, experiment=f"e-{name}", model=f"m-{name}"
+        )
+        registry.prepare()
+        return registry
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ import pytest
 import redis
 
 from pipelines.storage.local.programs import valkey_programs
+from tests.servers import free_port
 
 
 class OwnRedis:
@@ -16,7 +16,7 @@ class OwnRedis:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port = _free_port()
+        self._port = free_port()
         self.url = f"redis://127.0.0.1:{self._port}/0"
         self.start()
 
@@ -61,9 +61,3 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
     yield server
     server.thaw()
     server.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -1,7 +1,6 @@
 """The service as it is run: BentoML in its own processes, MLflow on PostgreSQL, Redis."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from sqlalchemy import create_engine, make_url, text
 from pipelines.registry import CHAMPION, MlflowRegistry
 from pipelines.storage.database import ensure_database, sibling
 from tests import factories
+from tests.servers import free_port
 from tests.serving_parts import ADMIN_TOKEN, admin
 
 pytestmark = pytest.mark.integration
@@ -71,7 +71,7 @@ def served(
     registry: MlflowRegistry,  # noqa: ARG001 - prepared before anyone asks it
     tmp_path: Path,
 ) -> Iterator[Served]:
-    port = _free_port()
+    port = free_port()
     log = tmp_path / "serve.log"
     environment = os.environ | {
         "BENTOML_HOME": str(tmp_path / "bentoml"),
@@ -184,9 +184,3 @@ def _until_all_workers(served: Served, holds: Callable[[], bool]) -> None:
     while in_a_row < 10:
         in_a_row = in_a_row + 1 if holds() else 0
         assert time.monotonic() < deadline, served.log.read_text()[-4000:]
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
