@@ -141,8 +141,10 @@ def superseded(ratings: pa.Table, usable: Mask | None = None) -> Mask:
     """Which (usable) ratings are not the last (usable) one of their (reader, book) pair."""
     readers, books = (_codes(ratings[name]) for name in ("user_id", "book_id"))
     pairs = readers * (books.max(initial=0) + 1) + books
-    rows = np.arange(len(pairs)) if usable is None else np.flatnonzero(usable)
-    repeated = rows[come_again(pairs[rows])]
+    if usable is not None:
+        unusable = np.flatnonzero(~usable)
+        pairs[unusable] = -1 - unusable  # each a pair of its own, which nothing supersedes
+    repeated = np.flatnonzero(come_again(pairs))
     some = ratings.select(["rated_at", "row"]).take(repeated)
     earliest = np.iinfo(np.int64).min
     times = some["rated_at"].cast(pa.int64()).fill_null(earliest).to_numpy()

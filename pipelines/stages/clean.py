@@ -22,15 +22,13 @@ def run(ctx: RunContext) -> Summary:
     Raises:
         DataError: no rating is left, or a row was neither kept nor quarantined.
     """
-    library = _cleaned(ctx)
+    library, everyone = _cleaned(ctx)
     earlier = pa.concat_tables(_earlier_quarantines(ctx))
     accounts = {
         name: account(name, _rows_in(ctx, name), len(cleaned.table), cleaned.quarantine, earlier)
         for name, cleaned in library.cleaned.items()
     }
     refuse_if_empty(library, pa.concat_tables([library.quarantine, earlier]))
-    found = ctx.folder.reading("ingest") / "ratings.parquet"
-    everyone = distinct_readers(read_ratings(found, ["user_id"]))
     ratings, books, readers = restore_id_types(library.ratings, library.catalogue, everyone)
     repairs = {name: cleaned.repairs for name, cleaned in library.cleaned.items()}
     doubts = {name: cleaned.doubts for name, cleaned in library.cleaned.items()}
@@ -102,16 +100,18 @@ def _rules(ctx: RunContext) -> Rules:
     )
 
 
-def _cleaned(ctx: RunContext) -> Library:
-    """From what was ingested and not set aside since."""
+def _cleaned(ctx: RunContext) -> tuple[Library, pa.Array]:
+    """From what was ingested and not set aside since; and every reader found, of those too."""
     ingest = ctx.folder.reading("ingest")
     aside = pq.read_table(ctx.folder.reading("validate") / "quarantine.parquet")
     books, readers = (
         without(pq.read_table(path), path.stem, aside) if path.exists() else None
         for path in (ingest / "books.parquet", ingest / "readers.parquet")
     )
-    ratings = without(read_ratings(ingest / "ratings.parquet"), "ratings", aside)
-    return clean_library(ratings, books, readers, _rules(ctx))
+    ratings = read_ratings(ingest / "ratings.parquet")
+    everyone = distinct_readers(ratings)
+    ratings = without(ratings, "ratings", aside)  # of the same name, to let go of what was read
+    return clean_library(ratings, books, readers, _rules(ctx)), everyone
 
 
 def _rows_in(ctx: RunContext, name: str) -> int:
