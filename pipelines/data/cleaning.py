@@ -139,8 +139,10 @@ def completed(books: pa.Table, ratings: pa.Table) -> pa.Table:
 
 def superseded(ratings: pa.Table, usable: Mask | None = None) -> Mask:
     """Which (usable) ratings are not the last (usable) one of their (reader, book) pair."""
-    readers, books = (_codes(ratings[name]) for name in ("user_id", "book_id"))
-    pairs = readers * (books.max(initial=0) + 1) + books
+    pairs, books = _codes(ratings["user_id"]), _codes(ratings["book_id"])
+    pairs *= books.max(initial=0) + 1
+    pairs += books
+    del books  # of ten million ratings 80 MB, wanted for sorting
     if usable is not None:
         unusable = np.flatnonzero(~usable)
         pairs[unusable] = -1 - unusable  # each a pair of its own, which nothing supersedes

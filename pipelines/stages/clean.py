@@ -111,6 +111,7 @@ def _cleaned(ctx: RunContext) -> tuple[Library, pa.Array]:
     ratings = read_ratings(ingest / "ratings.parquet")
     everyone = distinct_readers(ratings)
     ratings = without(ratings, "ratings", aside)  # of the same name, to let go of what was read
+    pa.default_memory_pool().release_unused()
     return clean_library(ratings, books, readers, _rules(ctx)), everyone
 
 
