@@ -76,6 +76,11 @@ RATINGS = {
         critical={pattern("user_id")},
         rows={"missing_user_id": [101, 102, 103]},
     ),
+    "one_blank_for_many_readers": Case(
+        spoiled(ratings(), "user_id", [" "] * 3),
+        critical={pattern("user_id")},
+        rows={"missing_user_id": [101, 102, 103]},
+    ),
     "a_missing_book": Case(spoiled(ratings(), "book_id", [None]), rows={"missing_book_id": [101]}),
     "many_missing_books": Case(
         spoiled(ratings(), "book_id", NULLS),
