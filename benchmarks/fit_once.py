@@ -48,18 +48,18 @@ def peers(name: str, config: Config, data: TrainingData, seed: int) -> Fit:
 
 def measured(fit: Fit) -> dict[str, float]:
     """Wall and CPU seconds, and the highest resident memory above that at the start, in MiB."""
-    _give_back_memory()
+    give_back_memory()
     before = psutil.Process().memory_info().rss
     started, cpu_started = time.perf_counter(), time.process_time()
     fit()
     return {
         "seconds": time.perf_counter() - started,
         "cpu_seconds": time.process_time() - cpu_started,
-        "peak_mib": max(0.0, (_peak() - before) / 2**20),
+        "peak_mib": max(0.0, (peak_bytes() - before) / 2**20),
     }
 
 
-def _give_back_memory() -> None:
+def give_back_memory() -> None:
     """Or a fit would be served from what the loading left behind, and seem to need none."""
     gc.collect()
     pa.default_memory_pool().release_unused()
@@ -69,7 +69,7 @@ def _give_back_memory() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak() -> int:
+def peak_bytes() -> int:
     """Not ru_maxrss on Linux, where a process starts with the peak of the one that started it."""
     status = Path("/proc/self/status")
     if status.exists():

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.interactions import Vocabulary
@@ -63,6 +64,30 @@ def write(n_ratings: int, folder: Path, *, seed: int = 0) -> int:
     folder.mkdir(parents=True)
     dataset.save(folder)
     return len(dataset.user_nums)
+
+
+def write_ratings(n_ratings: int, path: Path, *, seed: int = 0) -> int:
+    """
+    A CSV of about so many ratings with times, in no order; returns how many rows it has.
+
+    One row in a thousand repeats a pair, and one in ten thousand is off the scale of 1 to 5.
+    """
+    rng = np.random.default_rng(seed)
+    found = synthetic_dataset(n_ratings, seed=seed)
+    n_rows = len(found.user_nums)
+    order = np.append(rng.permutation(n_rows), rng.integers(n_rows, size=n_rows // 1000))
+    ratings = np.where(found.weights[order] > 0, 4, 1) + rng.integers(2, size=len(order))
+    ratings[rng.integers(len(order), size=len(order) // 10_000)] = 9
+    table = pa.table(
+        {
+            "user_id": found.user_nums[order] + 1,
+            "book_id": found.book_nums[order] + 1,
+            "rating": ratings,
+            "timestamp": rng.integers(1_300_000_000, 1_700_000_000, size=len(order)),
+        }
+    )
+    pa_csv.write_csv(table, path)
+    return len(order)
 
 
 def _activity(n_readers: int, n_books: int, rng: np.random.Generator) -> Nums:

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.data.ids import distinct
 from pipelines.data.isbn import (
     is_hopeless,
     is_proper,
@@ -71,7 +72,7 @@ class BookIds:
     def of(cls, catalogue: pa.ChunkedArray | None, ratings: pa.ChunkedArray) -> Self:
         """From the ids of the catalogue, of which the last spelling counts, and of the ratings."""
         listed = [] if catalogue is None else catalogue.drop_null().to_pylist()
-        rated = pc.unique(ratings).drop_null().to_pylist()
+        rated = distinct(ratings).drop_null().to_pylist()
         read = {found: BookId.read(found) for found in {*listed, *rated}}
         spellings = _spellings(read[found] for found in sorted(rated, key=_ten_digits_last))
         spellings |= _spellings(read[found] for found in listed)
@@ -82,16 +83,20 @@ class BookIds:
     def _found(self) -> pa.Array:
         return pa.array(list(self.became), pa.string())
 
+    def _places(self, column: pa.ChunkedArray) -> pa.Array:
+        """Where each id of `column` stands among those found; null for null."""
+        encoded = column.combine_chunks().dictionary_encode()
+        return pc.index_in(encoded.dictionary, value_set=self._found).take(encoded.indices)
+
     def unify(self, column: pa.ChunkedArray) -> UnifiedIds:
         """The ids that stand for those of `column`."""
-        at = pc.index_in(column.combine_chunks(), value_set=self._found)
-        ids = pa.array(list(self.became.values()), pa.string()).take(at)
+        ids = pa.array(list(self.became.values()), pa.string()).take(self._places(column))
         return UnifiedIds(ids, np.asarray(ids.is_null()))
 
     def counted(self, column: pa.ChunkedArray) -> Counter[str]:
         """How many ids of `column` fall under each rule."""
-        at = pc.index_in(column.combine_chunks(), value_set=self._found)
-        cells = np.bincount(at.drop_null().to_numpy(), minlength=len(self.became))
+        places = self._places(column).drop_null()
+        cells = np.bincount(places.to_numpy(), minlength=len(self.became))
         told: Counter[str] = Counter()
         for rule, n in zip(self.rules.values(), cells.tolist(), strict=True):
             told[rule] += n

@@ -14,9 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expectations.evidence import come_again
 from pipelines.data import repairs
 from pipelines.data.authors import AUTHOR
 from pipelines.data.book_ids import HOPELESS, UNIFIED, UNVERIFIED, ZEROS_RESTORED, BookIds
+from pipelines.data.ids import distinct, like
 from pipelines.data.quarantine import Mask, split_off
 from pipelines.data.schemas import BOOKS
 
@@ -87,8 +89,7 @@ def clean_ratings(
     if scale is not None:
         checks["rating_out_of_scale"] = _outside(unified["rating"], scale)
     if books is not None:
-        known = pc.is_in(unified["book_id"], value_set=books["book_id"].combine_chunks())
-        checks["unknown_book"] = ~known.to_numpy()
+        checks["unknown_book"] = ~_known(unified["book_id"], books)
     usable = ~np.any([np.zeros(len(unified), bool), *checks.values()], axis=0)
     checks["duplicate_pair"] = superseded(unified, usable)
     table, quarantine = split_off(unified, "ratings", checks, originals=ratings)
@@ -115,7 +116,7 @@ def clean_readers(readers: pa.Table) -> Cleaned:
 
 def catalogue_from(ratings: pa.Table, *, first_row: int = 1) -> pa.Table:
     """A catalogue where none was given: the books of `ratings`, titled "Book <id>"."""
-    ids = pc.unique(ratings["book_id"])
+    ids = distinct(ratings["book_id"])
     n = len(ids)
     columns = {
         "book_id": ids,
@@ -130,18 +131,22 @@ def catalogue_from(ratings: pa.Table, *, first_row: int = 1) -> pa.Table:
 
 def completed(books: pa.Table, ratings: pa.Table) -> pa.Table:
     """The catalogue, and behind it the rated books that it lacks, titled "Book <id>"."""
-    known = pc.is_in(ratings["book_id"], value_set=books["book_id"].combine_chunks())
+    unknown = ratings.select(["book_id"]).filter(pa.array(~_known(ratings["book_id"], books)))
     behind = (pc.max(books["row"]).as_py() or 0) + 1
-    lacking = catalogue_from(ratings.filter(pc.invert(known)), first_row=behind)
+    lacking = catalogue_from(unknown, first_row=behind)
     return pa.concat_tables([books, lacking])
 
 
 def superseded(ratings: pa.Table, usable: Mask | None = None) -> Mask:
     """Which (usable) ratings are not the last (usable) one of their (reader, book) pair."""
-    readers, books = (_codes(ratings[name]) for name in ("user_id", "book_id"))
-    pairs = readers * (books.max(initial=0) + 1) + books
-    rows = np.arange(len(pairs)) if usable is None else np.flatnonzero(usable)
-    repeated = rows[pd.Series(pairs[rows]).duplicated(keep=False).to_numpy()]
+    pairs, books = _codes(ratings["user_id"]), _codes(ratings["book_id"])
+    pairs *= books.max(initial=0) + 1
+    pairs += books
+    del books  # of ten million ratings 80 MB, wanted for sorting
+    if usable is not None:
+        unusable = np.flatnonzero(~usable)
+        pairs[unusable] = -1 - unusable  # each a pair of its own, which nothing supersedes
+    repeated = np.flatnonzero(come_again(pairs))
     some = ratings.select(["rated_at", "row"]).take(repeated)
     earliest = np.iinfo(np.int64).min
     times = some["rated_at"].cast(pa.int64()).fill_null(earliest).to_numpy()
@@ -162,7 +167,8 @@ def _with_unified_ids(table: pa.Table, ids: BookIds | None) -> tuple[pa.Table, d
     if ids is None:
         return table, {}
     unified = ids.unify(table["book_id"])
-    return _replaced(table, {"book_id": unified.column}), {HOPELESS: unified.hopeless}
+    column = like(unified.column, table.schema.field("book_id").type)
+    return _replaced(table, {"book_id": column}), {HOPELESS: unified.hopeless}
 
 
 def _id_counts(
@@ -171,9 +177,16 @@ def _id_counts(
     """How many ids of the rows kept were changed by each rule, and how many are doubtful."""
     if ids is None:
         return repairs.Counts(), {}
-    told = ids.counted(as_found(kept, raw)["book_id"])
+    told = ids.counted(as_found(kept, raw.select(["book_id", "row"]))["book_id"])
     changed = repairs.Counts({rule: told[rule] for rule in (ZEROS_RESTORED, UNIFIED)})
     return changed, _positive({UNVERIFIED: told[UNVERIFIED]})
+
+
+def _known(ids: pa.ChunkedArray, books: pa.Table) -> Mask:
+    """Which ids the catalogue lists."""
+    encoded = ids.combine_chunks().dictionary_encode()
+    known = pc.is_in(encoded.dictionary, value_set=books["book_id"].combine_chunks())
+    return np.append(known, False)[encoded.indices.fill_null(len(known))]
 
 
 def _duplicated(ids: pa.ChunkedArray) -> Mask:

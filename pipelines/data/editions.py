@@ -29,7 +29,7 @@ class Works:
         """Ids of works for those of editions."""
         encoded = ids.combine_chunks().dictionary_encode()
         moved = [self.work_of.get(i, i) for i in encoded.dictionary.to_pylist()]
-        return pa.array(moved, ids.type).take(encoded.indices)
+        return pa.array(moved, encoded.dictionary.type).take(encoded.indices)
 
 
 def works_of(books: pa.Table, rated: pa.ChunkedArray) -> Works:

@@ -42,15 +42,35 @@ def restore_id_types(
 
 def distinct_readers(ratings: pa.Table) -> pa.Array:
     """Every user_id of `ratings`, in order of first appearance."""
-    ids = pc.unique(ratings["user_id"])
-    return pc.drop_null(ids)
+    return pc.drop_null(distinct(ratings["user_id"]))
+
+
+def distinct(ids: IdColumn) -> pa.Array:
+    """Every id once, in order of first appearance; plain, whether they were encoded or not."""
+    found = pc.unique(ids)
+    return found.dictionary_decode() if pa.types.is_dictionary(found.type) else found
+
+
+def plain(ids: IdColumn, kind: pa.DataType | None = None) -> IdColumn:
+    """Ids that may have been encoded, no longer so; each distinct one is cast once."""
+    if not pa.types.is_dictionary(ids.type):
+        return ids if kind is None else ids.cast(kind)
+    encoded = ids.combine_chunks()
+    used = pc.unique(encoded.indices)
+    values = encoded.dictionary.take(used)
+    return values.cast(kind or values.type).take(pc.index_in(encoded.indices, value_set=used))
+
+
+def like(ids: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Plain ids, encoded if such is the kind of the column that they stand in for."""
+    return ids.dictionary_encode() if pa.types.is_dictionary(kind) else ids
 
 
 def _common_type(*columns: IdColumn) -> pa.DataType:
-    types = {restore_ids(column).type for column in columns if len(column)}
+    types = {restore_ids(distinct(column)).type for column in columns if len(column)}
     return pa.int64() if types <= {pa.int64()} and types else pa.string()
 
 
 def _cast(table: pa.Table, name: str, kind: pa.DataType) -> pa.Table:
     at = table.schema.get_field_index(name)
-    return table.set_column(at, pa.field(name, kind), table[name].cast(kind))
+    return table.set_column(at, pa.field(name, kind), plain(table[name], kind))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,6 +20,7 @@ from pipelines.data.cleaning import (
     superseded,
 )
 from pipelines.data.editions import Works, edition_table, works_of
+from pipelines.data.ids import like, plain
 from pipelines.data.quarantine import merged, split_off
 
 MERGED = "editions_merged"
@@ -111,9 +113,10 @@ def _on_works(ratings: Cleaned, works: Works, raw: pa.Table) -> Cleaned:
     """Ratings of works; of those for two editions of one the last stays."""
     ids = works.move(ratings.table["book_id"])
     at = ratings.table.schema.get_field_index("book_id")
-    moved = ratings.table.set_column(at, ratings.table.schema.field(at), ids)
+    field = ratings.table.schema.field(at)
+    moved = ratings.table.set_column(at, field, like(ids, field.type))
     repeated = superseded(moved)
     table, aside = split_off(moved, "ratings", {MERGED: repeated}, as_found(moved, raw))
-    changed = pc.not_equal(ratings.table["book_id"], ids).to_numpy() & ~repeated
+    changed = np.asarray(pc.not_equal(plain(ratings.table["book_id"]), ids)) & ~repeated
     repairs = ratings.repairs | ({MOVED: int(changed.sum())} if changed.any() else {})
     return Cleaned(table, merged([ratings.quarantine, aside]), repairs, ratings.doubts)

@@ -46,18 +46,35 @@ def split_off(
     Returns:
         The rows that break no rule, and the quarantine of the others, both in source order.
     """
+    quarantine = set_aside(table, dataset, checks, originals)
+    if not len(quarantine):
+        return table, quarantine
+    return table.filter(pa.array(~np.logical_or.reduce([*checks.values()]))), quarantine
+
+
+def set_aside(
+    table: pa.Table, dataset: str, checks: Mapping[str, Mask], originals: pa.Table | None = None
+) -> pa.Table:
+    """The quarantine alone; arguments as for `split_off`."""
     codes = np.zeros(table.num_rows, np.int8)
     for code, mask in reversed(list(enumerate(checks.values(), start=1))):
         codes[mask] = code
     broken = np.flatnonzero(codes)
     names = list(checks)
-    quarantine = quarantine_table(
+    return quarantine_table(
         dataset,
         table["row"].take(broken).to_pylist(),
         [names[code - 1] for code in codes[broken]],
         row_texts((table if originals is None else originals).take(broken)),
     )
-    return (table.filter(pa.array(codes == 0)) if len(broken) else table), quarantine
+
+
+def without(table: pa.Table, dataset: str, quarantine: pa.Table) -> pa.Table:
+    """The rows of a table that are not set aside."""
+    aside = quarantine["row"].filter(pc.equal(quarantine["dataset"], dataset))
+    if not len(aside):
+        return table
+    return table.filter(pc.invert(pc.is_in(table["row"], value_set=aside.combine_chunks())))
 
 
 def counted(quarantine: pa.Table, dataset: str) -> str:

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from pipelines.data.ids import distinct_readers, restore_id_types
 from pipelines.data.library import Library, Rules, clean_library
-from pipelines.data.quarantine import counted
+from pipelines.data.quarantine import counted, without
+from pipelines.data.schemas import read_ratings
 from pipelines.errors import DataError
 from pipelines.stages.run_context import RunContext, Summary
 
@@ -21,15 +22,13 @@ def run(ctx: RunContext) -> Summary:
     Raises:
         DataError: no rating is left, or a row was neither kept nor quarantined.
     """
-    raw = {name: _raw(ctx, name) for name in ("ratings", "books", "readers")}
-    library = clean_library(raw["ratings"], raw["books"], raw["readers"], _rules(ctx))
+    library, everyone = _cleaned(ctx)
     earlier = pa.concat_tables(_earlier_quarantines(ctx))
     accounts = {
         name: account(name, _rows_in(ctx, name), len(cleaned.table), cleaned.quarantine, earlier)
         for name, cleaned in library.cleaned.items()
     }
     refuse_if_empty(library, pa.concat_tables([library.quarantine, earlier]))
-    everyone = distinct_readers(pq.read_table(ctx.folder.reading("ingest") / "ratings.parquet"))
     ratings, books, readers = restore_id_types(library.ratings, library.catalogue, everyone)
     repairs = {name: cleaned.repairs for name, cleaned in library.cleaned.items()}
     doubts = {name: cleaned.doubts for name, cleaned in library.cleaned.items()}
@@ -101,13 +100,19 @@ def _rules(ctx: RunContext) -> Rules:
     )
 
 
-def _raw(ctx: RunContext, name: str) -> pa.Table | None:
-    """As validated; what validation does not look at, as ingested."""
-    for stage in ("validate", "ingest"):
-        path = ctx.folder.reading(stage) / f"{name}.parquet"
-        if path.exists():
-            return pq.read_table(path)
-    return None
+def _cleaned(ctx: RunContext) -> tuple[Library, pa.Array]:
+    """From what was ingested and not set aside since; and every reader found, of those too."""
+    ingest = ctx.folder.reading("ingest")
+    aside = pq.read_table(ctx.folder.reading("validate") / "quarantine.parquet")
+    books, readers = (
+        without(pq.read_table(path), path.stem, aside) if path.exists() else None
+        for path in (ingest / "books.parquet", ingest / "readers.parquet")
+    )
+    ratings = read_ratings(ingest / "ratings.parquet")
+    everyone = distinct_readers(ratings)
+    ratings = without(ratings, "ratings", aside)  # of the same name, to let go of what was read
+    pa.default_memory_pool().release_unused()
+    return clean_library(ratings, books, readers, _rules(ctx)), everyone
 
 
 def _rows_in(ctx: RunContext, name: str) -> int:

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from expectations.runner import SuiteResult
 from expectations.runner import validate as hold_against
 from expectations.suites import books_suite, ratings_suite
-from pipelines.data.quarantine import split_off
+from pipelines.data.quarantine import set_aside
 from pipelines.data.rating_scale import infer_scale
+from pipelines.data.schemas import read_ratings
 from pipelines.errors import DataQualityError
 from pipelines.stages.run_context import RunContext, Summary
 
@@ -21,15 +22,15 @@ DOCS = "data_docs/raw"
 
 def run(ctx: RunContext) -> Summary:
     """
-    Write the rows that may pass, the quarantine, and the Data Docs page.
+    Write the quarantine and the Data Docs pages; what may pass stays where ingest wrote it.
 
     Raises:
         DataQualityError: a critical expectation failed; the page says which.
     """
     ingest = ctx.folder.reading("ingest")
     tables = {
-        name: pq.read_table(ingest / f"{name}.parquet")
-        for name in ("ratings", "books")
+        name: read(ingest / f"{name}.parquet")
+        for name, read in (("ratings", read_ratings), ("books", pq.read_table))
         if (ingest / f"{name}.parquet").exists()
     }
     scale = rating_scale(tables["ratings"], ctx.summary("ingest")["rating_scale"])
@@ -39,12 +40,10 @@ def run(ctx: RunContext) -> Summary:
         quarantine = []
         for name, table in tables.items():
             checks = {
-                rule: np.isin(table["row"].to_numpy(), rows)
+                rule: np.asarray(pc.is_in(table["row"], value_set=pa.array(rows, pa.int64())))
                 for rule, rows in results[name].breaking_rows.items()
             }
-            kept, dropped = split_off(table, name, checks)
-            pq.write_table(kept, draft.folder / f"{name}.parquet")
-            quarantine.append(dropped)
+            quarantine.append(set_aside(table, name, checks))
         merged = pa.concat_tables(quarantine)
         pq.write_table(merged, draft.folder / "quarantine.parquet")
         draft.summary |= {
@@ -70,10 +69,10 @@ def _examine(
     ctx: RunContext, tables: Mapping[str, pa.Table], scale: tuple[float, float] | None
 ) -> tuple[dict[str, SuiteResult], str]:
     suites = {"ratings": ratings_suite(scale), "books": books_suite()}
-    frames = {name: (suites[name], table.to_pandas()) for name, table in tables.items()}
+    asked = {name: (suites[name], table) for name, table in tables.items()}
     # Published before the verdict: a refused batch is the one whose report will be read.
     with ctx.stage(DOCS, inputs=["ingest"]) as docs:
-        results = hold_against(frames, run_name=ctx.run_id, docs_folder=docs.folder)
+        results = hold_against(asked, run_name=ctx.run_id, docs_folder=docs.folder)
     return results, str(Path(ctx.folder.path) / DOCS / "index.html")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import quality, scale, training
+from benchmarks import data, quality, scale, training
 from benchmarks.measuring import PEERS_PYTHON
 
 pytestmark = pytest.mark.e2e
@@ -47,3 +47,14 @@ def test_scale_fits_a_line_through_the_sizes(tmp_path: Path):
     told = json.loads(out.read_text())
     assert len(told["points"]) == 2
     assert told["slopes"]["item_knn"][0] > 0
+
+
+def test_data_compares_stages_with_bare_pyarrow_and_upserts_with_copy(tmp_path: Path):
+    out = tmp_path / "data.json"
+    few = ["--ratings", "0.005", "--load", "0.002", "--repeats", "1"]
+    data.main([*few, "--out", str(out)])
+    told = json.loads(out.read_text())
+    assert told["contests"].keys() == {"bare", "stages", "loads"}
+    seconds = {name: told["contests"]["stages"][name]["median"] for name in data.STAGES}
+    assert told["contests"]["stages"]["seconds"]["median"] == pytest.approx(sum(seconds.values()))
+    assert len(told["verdicts"]) == 3

@@ -1,13 +1,20 @@
 """Each suite against tables with one defect each."""
 
+import re
 from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from expectations.errors import BrokenExpectationError
+from expectations.evidence import evidence
 from expectations.runner import SuiteResult, validate
 from expectations.suites import Suite, books_suite, features_suite, ratings_suite
+from pipelines.data.schemas import BOOKS as BOOKS_SCHEMA
+from pipelines.data.schemas import RAW_RATINGS
 from tests.integration.expectations.frames import NOW, books, features, ratings, spoiled
 
 NULLS, BLANKS = [None, None, None], [" ", "", "\t"]
@@ -66,6 +73,11 @@ RATINGS = {
     ),
     "many_blank_readers": Case(
         spoiled(ratings(), "user_id", BLANKS),
+        critical={pattern("user_id")},
+        rows={"missing_user_id": [101, 102, 103]},
+    ),
+    "one_blank_for_many_readers": Case(
+        spoiled(ratings(), "user_id", [" "] * 3),
         critical={pattern("user_id")},
         rows={"missing_user_id": [101, 102, 103]},
     ),
@@ -163,6 +175,74 @@ def results(tmp_path_factory) -> dict[str, SuiteResult]:
         for name, case in cases.items()
     }
     return validate(frames, run_name="all_cases", docs_folder=tmp_path_factory.mktemp("docs"))
+
+
+def as_arrow(frame: pd.DataFrame, schema: pa.Schema, *, encoded: bool) -> pa.Table:
+    """As the stages hold it; ids perhaps encoded, as those of ratings are."""
+    found = {}
+    for name in frame.columns:
+        sound = name in schema.names and (name != "row" or not frame[name].hasnans)
+        kind = schema.field(name).type if sound else None
+        column = pa.array(frame[name].tolist(), kind, from_pandas=True)
+        found[name] = column.dictionary_encode() if encoded and name.endswith("_id") else column
+    return pa.table(found)
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_rows_that_decide_give_the_same_results_and_pages_as_all_rows(tmp_path, encoded):
+    """Law: whatever the defect, screening changes neither outcome nor count nor page."""
+    suites = [
+        ("ratings", ratings_suite((1, 5), now=NOW), RATINGS, RAW_RATINGS),
+        ("books", books_suite(now=NOW), BOOKS, BOOKS_SCHEMA),
+    ]
+    frames = {
+        f"{dataset}-{name}": (
+            suite,
+            whole_years(case.frame),
+            as_arrow(case.frame, schema, encoded=encoded),
+        )
+        for dataset, suite, cases, schema in suites
+        for name, case in cases.items()
+    }
+    whole, screened = (
+        validate(
+            {name: (suite, of[which]) for name, (suite, *of) in frames.items()},
+            run_name="r",
+            docs_folder=tmp_path / str(which),
+        )
+        for which in (0, 1)
+    )
+    assert screened == whole
+    for name in frames:
+        one, other = (page_text(tmp_path / str(which) / f"{name}.html") for which in (0, 1))
+        assert one == other
+
+
+def whole_years(frame: pd.DataFrame) -> pd.DataFrame:
+    """Or a missing year would turn the others into floats, and only of all rows one is missing."""
+    return frame.astype({"year": "Int32"}) if "year" in frame.columns else frame
+
+
+def page_text(path: Path) -> str:
+    """What a page says, without when it was made and the ids of its elements."""
+    text = re.sub(
+        r"<script.*?</script>|<style.*?</style>|<[^>]*>", " ", path.read_text(), flags=re.DOTALL
+    )
+    return re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.]+\S*|\d{8}T\d{6}\S*|[0-9a-f]{32}", "", text)
+
+
+def test_of_many_sound_rows_few_decide():
+    """Law: as many as there are distinct ids, at most, and the first."""
+    pairs = list(product(range(50), range(20)))
+    table = {
+        "user_id": [f"r{user}" for user, _ in pairs],
+        "book_id": [f"b{book}" for _, book in pairs],
+        "rating": [3.0] * 1000,
+        "rated_at": [NOW] * 1000,
+        "row": range(1000),
+    }
+    suite = ratings_suite((1, 5), now=NOW)
+    assert len(evidence(pa.table(table, RAW_RATINGS), suite.expectations)) <= 50 + 20 + 1
 
 
 def assert_as_stated(result: SuiteResult, case: Case) -> None:
