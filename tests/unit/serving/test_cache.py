@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from pipelines.errors import CacheUnavailableError, ConfigurationError
 from pipelines.models.bundle import Recommendation
-from serving.cache import NullCache, RedisCache, decode, encode, list_key
+from pipelines.storage.cache_keys import list_key
+from serving.cache import NullCache, RedisCache, decode, encode
 
 IDS = st.text(st.characters(codec=None), max_size=20)
 
