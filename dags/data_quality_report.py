@@ -37,6 +37,7 @@ run = partial(run_stage, run_prefix="data-quality-")
             description="Name of a source; if empty, what the champion was made from",
         ),
         "data_path": Param(None, type=["null", "string"], description="Its file or folder"),
+        "source_options": Param({}, type="object", description='Such as {"delimiter": ";"}'),
         "seed": Param(42, type="integer", minimum=0, description="Of the bundled sample"),
     },
 )

@@ -20,7 +20,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 from sqlalchemy.orm import Session
 
-from pipelines.data.sources.locations import without_password
+from pipelines.data.sources.locations import short_name, without_password
 from pipelines.errors import ConfigurationError, StorageError
 from pipelines.registry import CHAMPION, RETRAIN_WANTED, MlflowRegistry, Registry
 from pipelines.settings import Settings
@@ -30,7 +30,6 @@ from pipelines.storage.unit_of_work import unit_of_work
 
 log = structlog.get_logger()
 
-_OF_MANY_LIBRARIES = ("interactions", "postgresql")
 _FIRST = next(iter(STAGES))
 
 MAKES_A_DIFFERENCE = {
@@ -64,12 +63,12 @@ class RunParams(BaseModel):
     @property
     def dataset(self) -> str:
         """
-        Under what PostgreSQL keeps the run's tables: the source, and which file or folder of it.
+        Under what PostgreSQL keeps the run's tables: the source, and where it reads.
 
-        Ids of different libraries that come through the same source never meet.
+        Libraries that come through the same source from different places never meet, and none is
+        taken for a later batch of the other.
         """
-        name = Path(self.data_path.partition("?")[0]).name if self.data_path else ""
-        return f"{self.source}/{name}" if self.source in _OF_MANY_LIBRARIES else self.source
+        return f"{self.source}/{short_name(self.data_path)}" if self.data_path else self.source
 
     @field_serializer("data_path")
     def _without_password(self, value: str | None) -> str | None:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 COMMAND = re.compile(r"^\$ (.+?)(?:\s+#.*)?$", re.MULTILINE)
 RUN_ELSEWHERE = {
     "make test": "it is what runs this test",
+    'make bench-quality ARGS="--data path/to/goodbooks-10k"': "test_benchmarks.py, on tiny data",
 }
 
 

@@ -1,5 +1,6 @@
 """What a run is pointed at, as given by whoever starts it: a location and options."""
 
+import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,13 @@ def without_password(location: str) -> str:
     if not is_url(location) or not (_PASSWORD.search(location) or _SECRET.search(location)):
         return location
     return _SECRET.sub("", _PASSWORD.sub(r"\1@", location)).rstrip("?&")
+
+
+def short_name(location: str) -> str:
+    """The last part of a path or address, made distinct from others of the same name elsewhere."""
+    whole = absolute(without_password(location))
+    digest = hashlib.sha256(whole.encode()).hexdigest()
+    return f"{Path(whole.partition('?')[0]).name}-{digest[:8]}"
 
 
 def parsed_options(given: Iterable[str]) -> dict[str, str]:

@@ -206,7 +206,9 @@ def test_a_catalogue_that_names_the_test_rows_stops_the_run(
     ]
     ratings = pd.DataFrame(rows, columns=["user_id", "book_id", "rating", "timestamp"])
     ratings.to_csv(library / "ratings.csv", index=False)
-    books = pd.concat([small_books()] * 5).assign(book_id=range(1, 201))
+    books = pd.concat([small_books()] * 5).assign(
+        book_id=range(1, 201), title=[f"Volume {book}" for book in range(1, 201)]
+    )
     books.to_csv(library / "books.csv", index=False)
     run(make_context("clean"))
     last = ratings.groupby("user_id").tail(4)

@@ -71,7 +71,7 @@ def test_what_was_learnt_from_lies_in_postgresql(make_context: MakeContext):
     ctx = make_context()
     run(ctx)
     with ctx.unit_of_work() as session:
-        counts = LibraryRepository(session, "interactions/library").counts()
+        counts = LibraryRepository(session, ctx.params.dataset).counts()
         releases = ReleaseRepository(session).all(ctx.settings.registered_model)
     assert counts == {"books": N_BOOKS, "readers": N_READERS, "ratings": len(small_ratings())}
     assert [(r.version, r.run_id, r.accepted) for r in releases] == [(1, "run-1", True)]

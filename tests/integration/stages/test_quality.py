@@ -15,7 +15,7 @@ from pipelines.storage.repositories import LibraryRepository
 from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_books, small_ratings
 
 pytestmark = pytest.mark.integration
-DATASET = "interactions/library"
+
 BEFORE_TRAINING = tuple(STAGES)[: list(STAGES).index("preprocess")]
 
 
@@ -38,7 +38,7 @@ def profiles(ctx: RunContext) -> list[BatchProfile]:
 
 def library_tables(ctx: RunContext) -> dict[str, int]:
     with ctx.unit_of_work() as session:
-        return LibraryRepository(session, DATASET).counts()
+        return LibraryRepository(session, ctx.params.dataset).counts()
 
 
 def everything_disliked(library: Path) -> None:
@@ -49,7 +49,7 @@ def test_an_accepted_batch_is_stored_with_its_profile(make_context: MakeContext)
     ctx = make_context()
     prepare(ctx)
     (found,) = profiles(ctx)
-    assert (found.dataset, found.run_id, found.accepted) == (DATASET, "run-1", True)
+    assert (found.dataset, found.run_id, found.accepted) == (ctx.params.dataset, "run-1", True)
     assert found.stored_at is not None
     assert found.score == ctx.summary("profile")["score"] > 80
     assert found.profile["ratings"] == len(small_ratings())
@@ -94,7 +94,7 @@ def test_a_batch_that_has_drifted_is_refused_and_the_stored_one_stays(
     assert ctx.summary("profile")["compared_with"] == "run-1"
     assert [(p.run_id, p.accepted) for p in profiles(ctx)] == [("run-2", False), ("run-1", True)]
     with ctx.unit_of_work() as session:
-        previous = ProfileRepository(session).previous(DATASET, "run-3")
+        previous = ProfileRepository(session).previous(ctx.params.dataset, "run-3")
     assert previous is not None
     assert previous.run_id == "run-1"
 

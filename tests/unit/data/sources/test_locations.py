@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.data.sources.locations import absolute, parsed_options, without_password
+from pipelines.data.sources.locations import absolute, parsed_options, short_name, without_password
 from pipelines.errors import ConfigurationError, SourceError
 from pipelines.stages.run_context import RunParams
 from tests.sources import read_all
@@ -54,4 +54,18 @@ def test_options_may_hold_any_sign_and_need_a_name():
 def test_libraries_of_one_source_are_kept_apart():
     addresses = ["postgresql://a@h/one", "postgresql://a@h/two?passfile=x"]
     names = [RunParams(source="postgresql", data_path=a).dataset for a in addresses]
-    assert names == ["postgresql/one", "postgresql/two"]
+    assert [name.rpartition("-")[0] for name in names] == ["postgresql/one", "postgresql/two"]
+
+
+def test_places_of_the_same_name_are_told_apart(tmp_path, monkeypatch):
+    here, there = tmp_path / "here" / "ratings.csv", tmp_path / "there" / "ratings.csv"
+    assert short_name(str(here)).startswith("ratings.csv-")
+    assert short_name(str(here)) != short_name(str(there))
+    monkeypatch.chdir(tmp_path)
+    assert short_name("here/ratings.csv") == short_name(str(here))
+
+
+def test_a_password_makes_no_other_place():
+    with_it = short_name("postgresql://me:hidden@host/shop")
+    assert with_it == short_name("postgresql://me@host/shop")
+    assert with_it.startswith("shop-")
