@@ -87,15 +87,21 @@ def _listed(things: object) -> str:
 
 def _print(told: "Told", as_json: bool) -> None:
     if as_json:
-        print_json(asdict(told))
+        removed = {library: dict(counted) for library, counted in told.removed.items()}
+        print_json(
+            {
+                "erasures": [asdict(erasure) for erasure in told.erasures],
+                "removed": removed,
+                "problems": told.problems,
+            }
+        )
         return
     for erasure in told.erasures:
-        removed = told.removed.get(erasure.library)
-        if removed is None:
+        if (counted := told.removed.get(erasure.library)) is None:
             at = f"{erasure.completed_at:%Y-%m-%d %H:%M}"
             console.print(f"{escape(erasure.library)}: erased on {at}; nothing has come since.")
         else:
-            console.print(_table(erasure.library, removed))
+            console.print(_table(erasure.library, counted))
     if any(removed["models"] for removed in told.removed.values()):
         console.print(
             "What models have learnt of books from this reader stays in them until they are "

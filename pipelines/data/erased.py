@@ -45,6 +45,8 @@ def without_erased(batch: Batch, is_erased: IsErased) -> tuple[Batch, int]:
 
 def rows_of(column: pa.ChunkedArray, is_chosen: IsErased) -> pa.ChunkedArray:
     """A mask of the rows of a column of ids whose reader is chosen; each id is looked at once."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
     distinct = pc.unique(column).drop_null()
     chosen = [id_ for id_ in distinct.to_pylist() if is_chosen(str(id_))]
     return pc.is_in(column, value_set=pa.array(chosen, column.type))
