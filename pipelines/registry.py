@@ -296,6 +296,7 @@ class MlflowRegistry:
                 uri,
                 run_id=str(run.info.run_id),
                 tags=dict(tags),
+                model_id=uri.removeprefix("models:/"),  # a server wants to be told
             )
             return _version(created)
 
