@@ -217,7 +217,7 @@ def test_later_batches_drop_the_reader_until_that_is_lifted(used: Installation):
     assert ctx.summary("clean")["rows"]["ratings"] == {
         "in": rows_in, "kept": rows_in - 15, "quarantined": 0, "erased_reader": 15,
     }  # fmt: skip
-    assert used.champion()[1].version == 2  # the one that is marked gives way
+    assert used.champion()[1].version == 2
 
     again = forget(used.settings, ZOE)
     assert again.removed == {}
