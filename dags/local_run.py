@@ -19,7 +19,7 @@ from pipelines.data.sources.locations import absolute, parsed_options
 from pipelines.errors import BookrecError, StageFailedError
 from pipelines.processes import running, stop_on_sigterm
 from pipelines.progress import recommendation_table, report_pages, report_stage
-from pipelines.registry import MlflowRegistry
+from pipelines.registry import CHAMPION, MlflowRegistry
 from pipelines.settings import Settings, get_settings
 from pipelines.stack import airflow_database, airflow_environment, api_program, free_port
 from pipelines.storage.database import ensure_database
@@ -97,7 +97,7 @@ def _run(settings: Settings, params: dict[str, Any], began: float) -> None:
         if lines.failure is not None:
             raise StageFailedError(*lines.failure)
         if lines.told["promote"]["promoted"]:
-            _show(own, lines)
+            _show(own)
     total = time.perf_counter() - began
     in_airflow = seconds - sum(told["seconds"] for told in lines.told.values())
     console.print(
@@ -161,11 +161,19 @@ def _listen(lines: TaskLines) -> None:
     get_listener_manager().add_listener(Listener())  # type: ignore[no-untyped-call]
 
 
-def _show(settings: Settings, lines: TaskLines) -> None:
+def _example_reader(settings: Settings) -> int | str:
+    from pipelines.champion import load_by_alias, most_active_reader
+
+    registry = MlflowRegistry.from_settings(settings)
+    bundle, _ = load_by_alias(registry, CHAMPION, settings.home / "models")
+    return most_active_reader(bundle)
+
+
+def _show(settings: Settings) -> None:
     """Ten recommendations for one reader, asked of the service over HTTP."""
     with httpx.Client(base_url=f"{settings.api.url}/api/v1", timeout=30) as client:
         current = client.get("/models/current").raise_for_status().json()
-        user_id = lines.told["clean"]["example_reader"]
+        user_id = _example_reader(settings)
         answer = client.get(f"/users/{user_id}/recommendations", params={"n": 10})
         served = answer.raise_for_status().json()
     title = (

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
+from pipelines.data.interactions import Id
 from pipelines.errors import RegistryError, StorageError
 from pipelines.models.bundle import ModelBundle
 from pipelines.registry import ModelVersion, Registry
@@ -32,6 +33,12 @@ def load_by_alias(
     if version is None:
         raise RegistryError(f"there is no {alias} yet: run the pipeline first (`bookrec run`)")
     return ModelBundle.load(registry.fetch(version.version, model_cache)), version
+
+
+def most_active_reader(bundle: ModelBundle) -> Id:
+    """The reader with the longest history: one to show recommendations for."""
+    lengths = np.diff(bundle.interactions.matrix.indptr)
+    return bundle.users.ids(np.array([lengths.argmax()], np.int32))[0]
 
 
 def export_recommendations(

@@ -9,7 +9,7 @@ import httpx
 import redis
 
 from pipelines.errors import BookrecError
-from pipelines.registry import CHAMPION, MlflowRegistry
+from pipelines.registry import CHAMPION, RETRAIN_WANTED, MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.storage.database import parse_url, ping
 from pipelines.storage.local_servers import running_local_servers
@@ -63,6 +63,8 @@ def _redis(settings: Settings, kind: str) -> str:
 def _registry(settings: Settings) -> str:
     champion = MlflowRegistry.from_settings(settings).by_alias(CHAMPION)
     told = f"champion is version {champion.version}" if champion else "no champion yet"
+    if champion and (reason := champion.tags.get(RETRAIN_WANTED)):
+        told += f", to be retrained: {reason}"
     return f"{told}; artifacts in {settings.artifact_root}"
 
 

@@ -14,6 +14,7 @@ BookrecError
 │   └── ArtifactError           a model folder is missing, of another format, or fails its checksum
 ├── RegistryError               the model registry is unreachable or lacks what was asked for
 ├── StorageError                a run folder, the database or an embedded server is unusable
+├── UnknownReaderError          nothing is kept of a reader who is to be erased
 ├── BookNotFoundError           the catalogue has no such book
 ├── CacheUnavailableError       Redis did not answer; never fatal
 ├── ServiceUnavailableError     the serving process did not answer
@@ -86,6 +87,10 @@ class RegistryError(BookrecError):
 
 class StorageError(BookrecError):
     """A run folder, the database or an embedded server is unusable."""
+
+
+class UnknownReaderError(BookrecError):
+    """Nothing is kept of a reader who is to be erased, and nothing was."""
 
 
 class BookNotFoundError(BookrecError):

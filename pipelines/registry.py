@@ -6,17 +6,19 @@ same pipeline run replaces or reuses, so a repeated stage changes nothing.
 """
 
 import contextlib
+import glob
 import hashlib
 import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import unquote, urlparse
 from uuid import uuid4
@@ -34,6 +36,8 @@ CHALLENGER = "challenger"
 PIPELINE_RUN = "pipeline_run"
 CONTENT = "content_sha256"
 """Tag of a version: `content_of` its bundle."""
+RETRAIN_WANTED = "retrain_wanted"
+"""Tag of a version that has to be replaced: why, and since when."""
 
 
 @dataclass(frozen=True)
@@ -343,6 +347,53 @@ class MlflowRegistry:
             listed = [_version(v, tuple(sorted(aliases.get(str(v.version), [])))) for v in found]
             return sorted(listed, key=lambda v: -v.version)
 
+    def tag(self, version: int, name: str, value: str) -> None:
+        """Set a tag of a version."""
+        with _translated():
+            self._client.set_model_version_tag(self._model, str(version), name, value)
+
+    def rewrite(self, version: int, write: Callable[[Path, Path], bool]) -> bool:
+        """
+        Put another bundle in the place of a version's, and tag the version with its content.
+
+        In a folder the old bundle or the new one is there, never a mix. Artifacts behind a server
+        are replaced file by file: whoever fetches them meanwhile finds that checksums do not fit.
+
+        Args:
+            version: Its number.
+            write: Reads the bundle at the first path and writes another to the second, which does
+                not exist; or returns False where nothing is to be changed.
+        """
+        with _translated(), TemporaryDirectory() as scratch:
+            uri = self._location(version)
+            local = _local_path(uri)
+            if local is not None:
+                bundle = settled(local / "data" / "bundle")
+                changed = exchange(bundle, write)
+            else:
+                bundle = _bundle_in(self._download(uri, Path(scratch) / "model"))
+                if changed := exchange(bundle, write):
+                    self._upload(uri, bundle)
+            # Also where nothing was changed: whoever changed it may have been killed before this.
+            self._client.set_model_version_tag(
+                self._model, str(version), CONTENT, content_of(bundle)
+            )
+            return changed
+
+    def _upload(self, uri: str, bundle: Path) -> None:
+        import mlflow
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        mlflow.set_tracking_uri(self._uri)
+        repository = get_artifact_repository(uri)
+        repository.log_artifacts(str(bundle), f"data/{bundle.name}")  # type: ignore[no-untyped-call]
+
+    def _location(self, version: int) -> str:
+        uri = str(self._client.get_model_version_download_uri(self._model, str(version)))
+        if not uri.startswith("models:/"):
+            return uri
+        return str(self._client.get_logged_model(uri.removeprefix("models:/")).artifact_location)
+
     def metrics(self, run_id: str) -> dict[str, float]:
         """The last value of every metric of a run."""
         with _translated():
@@ -350,14 +401,17 @@ class MlflowRegistry:
 
     def fetch(self, version: int, target: Path) -> Path:
         with _translated():
-            uri = self._client.get_model_version_download_uri(self._model, str(version))
-            if uri.startswith("models:/"):
-                uri = self._client.get_logged_model(uri.removeprefix("models:/")).artifact_location
+            uri = self._location(version)
             local = _local_path(uri)
             if local is not None:
                 return _bundle_in(local)
-            # By id, not by number: a rebuilt registry counts from 1 again.
-            final = target / f"{self._model}-{version}-{_last_segment(uri)}"
+            # By id, not by number: a rebuilt registry counts from 1 again. And by content, which
+            # changes when a reader is erased; what was fetched before that goes.
+            content = self._client.get_model_version(self._model, str(version)).tags[CONTENT]
+            name = f"{self._model}-{version}-"
+            final = target / f"{name}{_last_segment(uri)}-{content[:12]}"
+            for stale in set(target.glob(f"{glob.escape(name)}*")) - {final}:
+                shutil.rmtree(stale, ignore_errors=True)
             return _bundle_in(final if final.is_dir() else self._download(uri, final))
 
     def _download(self, uri: str, final: Path) -> Path:
@@ -395,6 +449,32 @@ def _contradicts(run: "Run", params: Mapping[str, Any]) -> bool:
 def content_of(bundle: Path) -> str:
     """What tells one bundle from another: its manifest holds the checksums of all its files."""
     return hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
+
+
+def exchange(bundle: Path, write: Callable[[Path, Path], bool]) -> bool:
+    """
+    Put what `write` makes of a bundle in its place; False where it makes nothing.
+
+    For a moment between two renames only `bundle.new`, which is whole, and `bundle.old` are there:
+    `_bundle_in` finds the new one then, and `settled` puts it right after a kill.
+    """
+    new, old = (bundle.with_name(f"{bundle.name}.{age}") for age in ("new", "old"))
+    if not write(bundle, new):
+        return False
+    bundle.rename(old)
+    new.rename(bundle)
+    shutil.rmtree(old)
+    return True
+
+
+def settled(bundle: Path) -> Path:
+    """The bundle's folder, without what a killed `exchange` left beside it."""
+    new = bundle.with_name(f"{bundle.name}.new")
+    if not bundle.exists() and new.exists():
+        new.rename(bundle)
+    for left in set(bundle.parent.glob("*")) - {bundle}:
+        shutil.rmtree(left, ignore_errors=True)
+    return bundle
 
 
 def _bundle_in(model_folder: Path) -> Path:

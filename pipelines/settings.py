@@ -177,6 +177,8 @@ class Settings(BaseSettings):
     """An MLflow server or database; a database beside ours if unset."""
     mlflow_artifact_root: Path | None = None
     """Where models are kept; `mlruns` beside the default home, inside any other."""
+    erasure_key: SecretStr | None = None
+    """What makes the ids of erased readers unreadable in the records; made once a home if unset."""
     registered_model: str = "bookrec-hybrid"
     experiment: str = "bookrec"
     schedule: Schedule = "@daily"

@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar, cast
-from urllib.parse import quote
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -35,28 +34,6 @@ REPORT_SECONDS = 60.0
 """Between two reports that Redis refuses commands, as it does when its memory is full."""
 
 _LISTS = TypeAdapter(tuple[Recommendation, ...])
-
-
-def cache_key(model: str, version: str, kind: str, name: str = "") -> str:
-    """
-    The key of everything kept for one model version; no other function makes keys.
-
-    The parts are percent-encoded, so no id, however written, reaches another key.
-
-    Args:
-        model: The registered model's name.
-        version: `LoadedModel.label`, so that a promotion leaves old entries behind.
-        kind: What is kept: `top-<length>` (readers' lists), `warm-up` or `warm-up-lock`.
-        name: Which of its kind, such as a reader's id.
-    """
-    # Ids that are not valid Unicode have bytes of their own too, rather than an error.
-    model, name = (quote(part, safe="", errors="surrogatepass") for part in (model, name))
-    return f"bookrec:{model}:v{version}:{kind}:{name}"
-
-
-def list_key(model: str, version: str, length: int, user_id: str) -> str:
-    """The key of a reader's list; under its length, so that a changed setting counts at once."""
-    return cache_key(model, version, f"top-{length}", user_id)
 
 
 def encode(items: tuple[Recommendation, ...]) -> bytes:

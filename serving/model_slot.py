@@ -182,7 +182,11 @@ class ModelSlot:
         if model is None:
             return False
         served = model.version
+        # The content of a version changes when a reader is erased from it.
+        content = served.tags.get(CONTENT), champion.tags.get(CONTENT)
         if (served.version, served.run_id) != (champion.version, champion.run_id):
+            return False
+        if content[0] != content[1]:
             return False
         if served != champion:  # its tags or aliases changed
             self.current = replace(model, version=champion)

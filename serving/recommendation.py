@@ -11,7 +11,8 @@ from pipelines.data.interactions import Id
 from pipelines.errors import BookNotFoundError, CacheUnavailableError
 from pipelines.models.bundle import Answer, Recommendation
 from pipelines.settings import CacheSettings
-from serving.cache import RecommendationCache, decode, encode, list_key
+from pipelines.storage.cache_keys import list_key
+from serving.cache import RecommendationCache, decode, encode
 from serving.model_slot import LoadedModel, ModelSlot
 
 log = structlog.get_logger()
@@ -126,7 +127,7 @@ class Recommendations:
             return None
         items = decode(value)
         if items is None:
-            log.warning("cached_list_unreadable", key=key)
+            log.warning("cached_list_unreadable")  # not which: the key names the reader
         return items
 
     async def _store(self, key: str, items: tuple[Recommendation, ...]) -> None:

@@ -16,7 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipelines.errors import CacheUnavailableError
 from pipelines.settings import CacheSettings
-from serving.cache import RecommendationCache, cache_key, encode, list_key
+from pipelines.storage.cache_keys import cache_key, list_key
+from serving.cache import RecommendationCache, encode
 from serving.model_slot import LoadedModel, ModelSlot
 from serving.recommendation import FALLBACK
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import data, models, operations, quality, runs
+from pipelines.cli import data, forget, models, operations, quality, runs
 from pipelines.errors import BookrecError
 from pipelines.observability import configure_logging
 from pipelines.processes import stop_on_sigterm
@@ -24,6 +24,7 @@ app.command()(models.search)
 app.command()(models.export)
 app.command("models")(models.list_models)
 app.command()(quality.quality)
+app.command()(forget.forget)
 app.command()(operations.doctor)
 app.command()(operations.up)
 app.command()(operations.stop)

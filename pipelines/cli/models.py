@@ -26,7 +26,7 @@ from pipelines.cli.wishes import (
 )
 from pipelines.errors import ConfigurationError, RegistryError
 from pipelines.progress import recommendation_table
-from pipelines.settings import get_settings
+from pipelines.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from pipelines.models.bundle import Answer, ModelBundle
@@ -38,13 +38,19 @@ Alias = Annotated[str, typer.Option(help="Which version to ask: champion or chal
 
 @contextmanager
 def _opened(alias: str) -> "Iterator[tuple[ModelBundle, ModelVersion]]":
+    with _in_reach(alias) as (bundle, version, _):
+        yield bundle, version
+
+
+@contextmanager
+def _in_reach(alias: str) -> "Iterator[tuple[ModelBundle, ModelVersion, Settings]]":
     from pipelines.champion import load_by_alias
     from pipelines.registry import MlflowRegistry
     from pipelines.storage.services import running_services
 
     with running_services(get_settings(), redis=False) as settings:
         registry = MlflowRegistry.from_settings(settings)
-        yield load_by_alias(registry, alias, settings.home / "models")
+        yield *load_by_alias(registry, alias, settings.home / "models"), settings
 
 
 def recommend(
@@ -142,8 +148,14 @@ def export(
 ) -> None:
     """A list for every reader seen in the input, books they have met excluded."""
     from pipelines.champion import export_recommendations
+    from pipelines.erasure.exports import record
 
-    with _opened(alias) as (bundle, version), Progress(console=progress_console) as progress:
+    with (
+        _in_reach(alias) as (bundle, version, settings),
+        Progress(console=progress_console) as progress,
+    ):
+        # Before it is there: whoever erases a reader meanwhile has to know of it.
+        record(settings, output.absolute(), version)
         task = progress.add_task("Exporting", total=len(bundle.users))
         rows = export_recommendations(
             bundle, n, output, on_progress=lambda readers: progress.update(task, advance=readers)

@@ -140,6 +140,11 @@ class IdSketch(BaseModel):
         hashed = pd.util.hash_array(distinct.to_numpy(zero_copy_only=False)) >> np.uint64(12)
         return cls(count=len(distinct), hashes=np.sort(hashed)[:MAX_HASHES].tolist())
 
+    def without(self, one: str) -> Self:
+        """The sketch without the hash of an id, which anybody could make again from the id."""
+        (gone,) = self.of(pa.array([one])).hashes
+        return self.model_copy(update={"hashes": [h for h in self.hashes if h != gone]})
+
     @property
     def exact(self) -> bool:
         return self.count <= MAX_HASHES

@@ -78,6 +78,11 @@ class Vocabulary:
         """The same ids under further names."""
         return Vocabulary(self._index.to_numpy(), aliases)
 
+    def without(self, known: Id) -> "Vocabulary":
+        """The ids but one, of the same type even where none is left."""
+        others = self._index[self._index != known]
+        return Vocabulary(others.to_numpy(), self.aliases)
+
     @property
     def array(self) -> npt.NDArray[np.generic]:
         """All ids in order: int64, or object holding str."""
@@ -164,6 +169,19 @@ class Interactions:
     def histories(self, user_nums: Sequence[int] | npt.NDArray[np.integer]) -> list[History]:
         """The histories of several readers."""
         return [self.history(int(u)) for u in user_nums]
+
+    def without_reader(self, user_num: int) -> "Interactions":
+        """The histories but one; readers after it move up."""
+        matrix, n_readers = self.matrix, self.n_readers
+        start, stop = matrix.indptr[user_num], matrix.indptr[user_num + 1]
+        entries = np.r_[0:start, stop : matrix.nnz]
+        lengths = np.delete(np.diff(matrix.indptr), user_num)
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(matrix.indptr.dtype)
+        others = sparse.csr_array(
+            (matrix.data[entries], matrix.indices[entries], indptr),
+            shape=(n_readers - 1, self.n_books),
+        )
+        return Interactions(others, None if self.days is None else self.days[entries])
 
     @cached_property
     def liked(self) -> sparse.csr_array:

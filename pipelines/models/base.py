@@ -154,6 +154,14 @@ class SearchesText(Protocol):
         """The `n` books that fit `text` best; empty where it says nothing that is known."""
 
 
+@runtime_checkable
+class KeepsReaders(Protocol):
+    """Models that keep rows of the readers they learnt from, in the order of `user_num`."""
+
+    def without_reader(self, user_num: int) -> Self:
+        """The same model without one of the rows; readers after it move up."""
+
+
 def rank(scores: Scores, n: int, excluded: BookNums | None = None) -> RankedBooks:
     """
     The `n` best finite scores, best first, ties by ascending book_num.

@@ -246,6 +246,26 @@ class ModelBundle:
         )
         return Answer(items, source)
 
+    def without_reader(self, user_id: str) -> Self | None:
+        """
+        The same without a reader's id and history; None if there is no such reader.
+
+        Others get the lists that they got before, unless a part learns from its readers' rows. What
+        the models have learnt of books from this reader stays in them until they are trained again.
+        """
+        known = self.users.parse(user_id)
+        if known is None:
+            return None
+        user_num = int(self.users.nums([known])[0])
+        return type(self)(
+            self.hybrid.without_reader(user_num),
+            self.popularity,
+            self.users.without(known),
+            self.books,
+            self.interactions.without_reader(user_num),
+            self.catalogue.table,
+        )
+
     def save(self, folder: Path) -> None:
         """Write all of it as one artifact; `folder` must not exist yet."""
         matrix = self.interactions.matrix

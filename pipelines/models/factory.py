@@ -24,6 +24,17 @@ def model_names() -> list[str]:
     return _MODELS.names()
 
 
+def model_class(name: str) -> type[Recommender]:
+    """
+    The class of a model.
+
+    Raises:
+        ConfigurationError: no such model.
+    """
+    found: type[Recommender] = _MODELS.load(name)
+    return found
+
+
 def create(name: str, **config: Any) -> Recommender:
     """
     An unfitted model.
@@ -31,9 +42,9 @@ def create(name: str, **config: Any) -> Recommender:
     Raises:
         ConfigurationError: no such model, or its config is not valid.
     """
-    model_class: type[Recommender] = _MODELS.load(name)
+    kind = model_class(name)
     try:
-        return model_class(model_class.config_class(**config))
+        return kind(kind.config_class(**config))
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()
@@ -55,5 +66,4 @@ def load_model(folder: Path) -> Recommender:
         raise ArtifactError(
             f"{folder} holds a {kind}, not one of {known}: install the package that offers it"
         )
-    model_class: type[Recommender] = _MODELS.load(kind)
-    return model_class.load(folder)
+    return model_class(kind).load(folder)

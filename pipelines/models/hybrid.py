@@ -15,6 +15,7 @@ from pipelines.models.base import (
     BookNums,
     ExplainsScores,
     FindsSimilarBooks,
+    KeepsReaders,
     ModelConfig,
     Recommender,
     Scores,
@@ -119,6 +120,16 @@ class HybridRecommender(Recommender):
             sums = amounts.sum(axis=1, keepdims=True)
             total += weight * amounts / np.where(sums > 0, sums, 1)
         return total
+
+    def without_reader(self, user_num: int) -> Self:
+        """The same over parts that keep no row of this reader."""
+        parts = {
+            name: part.without_reader(user_num) if isinstance(part, KeepsReaders) else part
+            for name, part in self.parts.items()
+        }
+        model = type(self)(self.config, parts)
+        model.thresholds_ = self.thresholds_
+        return model
 
     def save(self, folder: Path) -> None:
         """Write each part as an artifact of its own, in `parts/`."""

@@ -115,6 +115,14 @@ class UserKnnRecommender(Recommender):
         alike[alike == 0] = -np.inf
         return rank(alike, self.config.k_neighbors)
 
+    def without_reader(self, user_num: int) -> Self:
+        """One neighbour less; what the others weigh stays as it was learnt."""
+        others = np.delete(np.arange(self.votes_.shape[0]), user_num)
+        model = type(self)(self.config)
+        model.votes_, model.likeness_ = self.votes_[others], self.likeness_[:, others]
+        model.recency_ = self.recency_
+        return model
+
     def save(self, folder: Path) -> None:
         """Write both matrices."""
         arrays: dict[str, Array] = {

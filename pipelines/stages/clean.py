@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.data.erased import ERASED
 from pipelines.data.ids import distinct_readers, restore_id_types
 from pipelines.data.library import Library, Rules, clean_library
 from pipelines.data.quarantine import counted, without
@@ -25,7 +26,14 @@ def run(ctx: RunContext) -> Summary:
     library, everyone = _cleaned(ctx)
     earlier = pa.concat_tables(_earlier_quarantines(ctx))
     accounts = {
-        name: account(name, _rows_in(ctx, name), len(cleaned.table), cleaned.quarantine, earlier)
+        name: account(
+            name,
+            _rows_in(ctx, name),
+            len(cleaned.table),
+            cleaned.quarantine,
+            earlier,
+            erased=_erased(ctx, name),
+        )
         for name, cleaned in library.cleaned.items()
     }
     refuse_if_empty(library, pa.concat_tables([library.quarantine, earlier]))
@@ -50,7 +58,6 @@ def run(ctx: RunContext) -> Summary:
             "books": len(books),
             "books_added": library.added,
             "readers": len(readers),
-            "example_reader": _example_reader(ratings),
             "rows": accounts,
             "quarantined": pc.value_counts(library.quarantine["rule"]).to_pylist(),
             "repairs": repairs,
@@ -60,19 +67,26 @@ def run(ctx: RunContext) -> Summary:
 
 
 def account(
-    name: str, rows_in: int, kept: int, quarantine: pa.Table, earlier: pa.Table
+    name: str,
+    rows_in: int,
+    kept: int,
+    quarantine: pa.Table,
+    earlier: pa.Table,
+    *,
+    erased: int = 0,
 ) -> dict[str, int]:
     """
-    Rows in = rows kept + rows quarantined, over all stages so far.
+    Rows in = rows kept + rows quarantined + rows of erased readers, over all stages so far.
 
     Raises:
         DataError: they are not.
     """
     before = pc.sum(pc.equal(earlier["dataset"], name)).as_py() or 0
     quarantined = len(quarantine) + before
-    if rows_in != kept + quarantined:
-        raise DataError(f"of {rows_in} {name} {kept} were kept and {quarantined} quarantined")
-    return {"in": rows_in, "kept": kept, "quarantined": quarantined}
+    if rows_in != kept + quarantined + erased:
+        aside = f"{quarantined} quarantined" + (f", {erased} erased" if erased else "")
+        raise DataError(f"of {rows_in} {name} {kept} were kept and {aside}")
+    return {"in": rows_in, "kept": kept, "quarantined": quarantined, ERASED: erased}
 
 
 def refuse_if_empty(library: Library, aside: pa.Table) -> None:
@@ -116,22 +130,18 @@ def _cleaned(ctx: RunContext) -> tuple[Library, pa.Array]:
 
 
 def _rows_in(ctx: RunContext, name: str) -> int:
-    ingest = ctx.summary("ingest")
-    rows: int = ingest[name] + ingest.get(f"{name}_rejected", 0)
+    rows: int = ctx.summary("ingest")["rows"][name]
+    return rows
+
+
+def _erased(ctx: RunContext, name: str) -> int:
+    rows: int = ctx.summary("ingest").get(ERASED, {}).get(name, 0)
     return rows
 
 
 def _earlier_quarantines(ctx: RunContext) -> Iterator[pa.Table]:
     for stage in ("ingest", "validate"):
         yield pq.read_table(ctx.folder.reading(stage) / "quarantine.parquet")
-
-
-def _example_reader(ratings: pa.Table) -> int | str:
-    """A reader to show recommendations for: the most active one, as found."""
-    counts = pc.value_counts(ratings["user_id"])
-    most = pc.index(counts.field("counts"), pc.max(counts.field("counts"))).as_py()
-    reader: int | str = counts.field("values")[most].as_py()
-    return reader
 
 
 def _described(user_ids: pa.Array, library: Library) -> pa.Table:

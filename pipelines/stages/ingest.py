@@ -2,17 +2,20 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.data.erased import ERASED, IsErased, nobody, without_erased
 from pipelines.data.quarantine import counted
 from pipelines.data.schemas import BOOKS, QUARANTINE, RAW_RATINGS, READERS
 from pipelines.data.sources import create_source
 from pipelines.data.sources.base import Batches, SourceTables
 from pipelines.errors import DataError
 from pipelines.models.factory import create
+from pipelines.stages.erased_readers import hashes_of_erased, is_erased_by
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.storage.artifacts import file_sha256
 
@@ -21,16 +24,22 @@ def run(ctx: RunContext) -> Summary:
     """
     Write ratings, books and readers (where the source has any) and rejected rows, as found.
 
+    Rows of readers who were erased are dropped before anything is written, and counted.
+
     Raises:
-        DataError: no row of ratings is usable; the quarantine is there to be looked at.
+        DataError: no row of ratings is usable, and the quarantine is there to be looked at; or a
+            reader was erased meanwhile.
     """
     for name in ctx.settings.models:  # a wrong name or value shows before any work is done
         create(name, **ctx.settings.hyperparameters.get(name, {}))
     source = create_source(ctx.params.source, ctx.params.source_options)
     ctx.registry.prepare()
     tables = source.read(ctx.data_location)
+    erased = hashes_of_erased(ctx)
     with ctx.stage("ingest", inputs=()) as draft:
-        draft.summary |= write_tables(tables, draft.folder)
+        draft.summary |= write_tables(tables, draft.folder, is_erased_by(ctx, erased))
+        if hashes_of_erased(ctx) != erased:
+            raise DataError("a reader was erased while the source was being read: read it again")
     _refuse_if_useless(draft.summary, ctx.folder.reading("ingest") / "quarantine.parquet")
     return draft.summary
 
@@ -39,19 +48,22 @@ def run(ctx: RunContext) -> Summary:
 class _Counts:
     """What has been written of one dataset."""
 
+    read: int = 0
     kept: int = 0
     rejected: int = 0
+    erased: int = 0
     timed: int = 0
     """Ratings of which the time is known."""
     repairs: Counter[str] = field(default_factory=Counter)
 
 
-def write_tables(tables: SourceTables, folder: Path) -> Summary:
-    """Write everything below `folder`, a batch at a time; what was written."""
+def write_tables(tables: SourceTables, folder: Path, is_erased: IsErased = nobody) -> Summary:
+    """Write everything below `folder` but erased readers, a batch at a time; what was written."""
     with pq.ParquetWriter(folder / "quarantine.parquet", QUARANTINE) as rejected:
-        ratings = _write(tables.ratings, folder / "ratings.parquet", RAW_RATINGS, rejected)
-        books = _write(tables.books, folder / "books.parquet", BOOKS, rejected)
-        readers = _write(tables.readers, folder / "readers.parquet", READERS, rejected)
+        write = partial(_write, rejected=rejected, is_erased=is_erased)
+        ratings = write(tables.ratings, folder / "ratings.parquet", RAW_RATINGS)
+        books = write(tables.books, folder / "books.parquet", BOOKS)
+        readers = write(tables.readers, folder / "readers.parquet", READERS)
     counts = {"ratings": ratings, "books": books, "readers": readers}
     return {
         "label": tables.label,
@@ -62,12 +74,18 @@ def write_tables(tables: SourceTables, folder: Path) -> Summary:
         "files": {str(path): file_sha256(path) for path in tables.files},
         **{name: found and found.kept for name, found in counts.items()},
         **{f"{name}_rejected": found.rejected if found else 0 for name, found in counts.items()},
+        "rows": {name: found.read for name, found in counts.items() if found},
+        ERASED: {name: found.erased for name, found in counts.items() if found},
         "repairs": {name: dict(found.repairs) for name, found in counts.items() if found},
     }
 
 
 def _write(
-    batches: Batches | None, path: Path, schema: pa.Schema, rejected: pq.ParquetWriter
+    batches: Batches | None,
+    path: Path,
+    schema: pa.Schema,
+    rejected: pq.ParquetWriter,
+    is_erased: IsErased,
 ) -> _Counts | None:
     if batches is None:
         return None
@@ -75,7 +93,10 @@ def _write(
     # Elsewhere values hardly repeat: to look for repetition costs more than it saves.
     repeating = [f.name for f in schema if f.name not in ("row", "rated_at")]
     with pq.ParquetWriter(path, schema, use_dictionary=repeating) as kept:
-        for batch in batches:
+        for found in batches:
+            batch, erased = without_erased(found, is_erased)
+            counts.read += len(found.kept) + len(found.rejected)
+            counts.erased += erased
             kept.write_table(batch.kept)
             rejected.write_table(batch.rejected)
             counts.kept += len(batch.kept)

@@ -7,7 +7,7 @@ import pandas as pd
 import structlog
 
 from pipelines.evaluation.gate import GateRules, decide
-from pipelines.registry import CHAMPION
+from pipelines.registry import CHAMPION, RETRAIN_WANTED, ModelVersion
 from pipelines.stages.evaluate import BASELINE, HYBRID
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.storage.repositories import ModelRelease, ReleaseRepository
@@ -47,7 +47,7 @@ def _judged(ctx: RunContext, version: int) -> ModelRelease:
         pd.read_parquet(evaluated / f"{HYBRID}.parquet"),
         pd.read_parquet(evaluated / f"{BASELINE}.parquet"),
         None,
-        GateRules(must_prove_gain=ctx.registry.by_alias(CHAMPION) is not None),
+        rules_beside(ctx.registry.by_alias(CHAMPION)),
         rng=ctx.rng("gate"),
     )
     return ModelRelease(
@@ -59,6 +59,12 @@ def _judged(ctx: RunContext, version: int) -> ModelRelease:
         metrics=json.loads((evaluated / "metrics.json").read_text())[HYBRID],
         data_fingerprint=ctx.data_fingerprint,
     )
+
+
+def rules_beside(champion: ModelVersion | None) -> GateRules:
+    """One that has to go does not stay because its successor cannot be proven to be better."""
+    stays = champion is not None and RETRAIN_WANTED not in champion.tags
+    return GateRules(must_prove_gain=stays)
 
 
 def _promote(ctx: RunContext, version: int) -> bool:

@@ -16,16 +16,19 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 from sqlalchemy.orm import Session
 
 from pipelines.data.sources.locations import short_name, without_password
 from pipelines.errors import ConfigurationError, StorageError
-from pipelines.registry import CHAMPION, MlflowRegistry, Registry
+from pipelines.registry import CHAMPION, RETRAIN_WANTED, MlflowRegistry, Registry
 from pipelines.settings import Settings
 from pipelines.stages import STAGES
 from pipelines.storage.artifacts import MANIFEST, RunFolder
 from pipelines.storage.unit_of_work import unit_of_work
+
+log = structlog.get_logger()
 
 _FIRST = next(iter(STAGES))
 
@@ -112,6 +115,7 @@ class RunContext:
         else:
             registry = MlflowRegistry.from_settings(settings)
             chosen = unattended_params(settings, registry, seed=params["seed"])
+            _tell_what_is_wanted(registry)
         return cls(run_id, chosen, settings, orchestrator_run)
 
     @cached_property
@@ -174,6 +178,8 @@ class RunContext:
         with self.folder.writing(address, manifest) as folder:
             draft = StageDraft(folder)
             yield draft
+            for name in inputs:  # what was erased meanwhile must not come back
+                self.folder.reading(name)
             manifest |= {
                 "summary": draft.summary,
                 "seconds": round(time.perf_counter() - started, 3),
@@ -204,6 +210,12 @@ class RunContext:
 
 def _run_folder(settings: Settings, run_id: str) -> RunFolder:
     return RunFolder(settings.storage_root, run_id, mirror=settings.home / "mirror")
+
+
+def _tell_what_is_wanted(registry: Registry) -> None:
+    champion = registry.by_alias(CHAMPION)
+    if champion is not None and (reason := champion.tags.get(RETRAIN_WANTED)):
+        log.warning("retraining_wanted", version=champion.version, reason=reason)
 
 
 def unattended_params(settings: Settings, registry: Registry, *, seed: int) -> RunParams:

@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 from sqlalchemy.orm import Session
 
 from pipelines.errors import DataQualityError
+from pipelines.stages.erased_readers import refuse_erased
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.storage.profiles import ProfileRepository
 from pipelines.storage.repositories import LibraryRepository
@@ -18,11 +19,13 @@ def run(ctx: RunContext) -> Summary:
 
     Raises:
         DataQualityError: the gate refused the batch; the report says why.
+        DataError: a reader of the batch was erased after it was read.
     """
     profile = ctx.summary("profile")
     if not profile["accepted"]:
         raise DataQualityError("quality gate", profile["reasons"], profile["report"])
     with ctx.stage("store", inputs=["clean", "profile"]) as draft, ctx.unit_of_work() as session:
+        refuse_erased(ctx, session, _clean(ctx, "readers")["user_id"])
         draft.summary |= _upserted(ctx, session)
         ProfileRepository(session).mark_stored(ctx.params.dataset, ctx.run_id)
     return draft.summary

@@ -24,6 +24,8 @@ from upath import UPath
 from pipelines.errors import ConfigurationError, StorageError
 
 MANIFEST = "manifest.json"
+ERASED = "erased.json"
+"""What a manifest is called once data of its folder were removed for a reader's sake."""
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -57,7 +59,7 @@ class RunFolder:
                 f"run id {run_id!r} is not usable as a folder name: use letters, digits, . _ -"
             )
         self.run_id = run_id
-        self._fs, root = _opened(storage_url)
+        self._fs, root = opened(storage_url)
         self._is_local = "file" in (
             self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,)
         )
@@ -100,10 +102,18 @@ class RunFolder:
         except PermissionError as error:
             raise StorageError(f"cannot read {self.path / address}: {error.strerror}") from error
         if not finished:
+            if self._is_erased(address):
+                raise StorageError(
+                    f"run {self.run_id} has no {address!r} any more: its data were removed when a "
+                    "reader was erased; start a new run"
+                )
             raise StorageError(
                 f"run {self.run_id} has no finished {address!r}: run the stages before it first"
             )
         return self.path / address
+
+    def _is_erased(self, address: str) -> bool:
+        return bool(self._fs.exists(f"{self._remote}/{address}/{ERASED}"))
 
     def _is_finished(self, address: str) -> bool:
         if not self._is_local:
@@ -185,7 +195,7 @@ class RunFolder:
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def _opened(storage_url: str) -> tuple[Any, str]:
+def opened(storage_url: str) -> tuple[Any, str]:
     """The file system that an address means, and the path in it."""
     try:
         filesystem, root = fsspec.core.url_to_fs(storage_url)

@@ -55,7 +55,8 @@ def prepared(settings: Settings) -> Settings:
         ensure_database(tracking.get_secret_value())
     api = settings.api
     if api.admin_token is None:
-        api = api.model_copy(update={"admin_token": SecretStr(_own_token(settings.home))})
+        token = SecretStr(own_secret(settings.home, "admin-token"))
+        api = api.model_copy(update={"admin_token": token})
     return settings.model_copy(update={"mlflow_tracking_uri": tracking, "api": api})
 
 
@@ -65,6 +66,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "BOOKREC_HOME": str(settings.home),
         "BOOKREC_DATABASE_URL": _secret(settings.database_url),
         "BOOKREC_REDIS_URL": _secret(settings.redis_url),
+        "BOOKREC_ERASURE_KEY": _secret(settings.erasure_key),
         "BOOKREC_MLFLOW_TRACKING_URI": _secret(settings.mlflow_tracking_uri),
         "BOOKREC_MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
         "BOOKREC_STORAGE_URL": settings.storage_root,
@@ -96,14 +98,14 @@ def _make(home: Path) -> None:
         ) from error
 
 
-def _own_token(home: Path) -> str:
-    """The admin token of this home, made once and readable by its owner alone."""
+def own_secret(home: Path, name: str) -> str:
+    """A secret of this home, made once and readable by its owner alone."""
     _make(home)
-    path, draft = home / "admin-token", home / f".admin-token.{os.getpid()}"
+    path, draft = home / name, home / f".{name}.{os.getpid()}"
     if not path.exists():
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY, 0o600), "w") as stream:
             stream.write(secrets.token_urlsafe(32))
-        with suppress(FileExistsError):  # another process was first, and its token stands
+        with suppress(FileExistsError):  # another process was first, and its secret stands
             os.link(draft, path)
         draft.unlink()
     return path.read_text()

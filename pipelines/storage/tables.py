@@ -8,7 +8,17 @@ source first, so that book 7 of one catalogue never meets book 7 of another.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, DateTime, ForeignKeyConstraint, Index, String, Text, func
+from sqlalchemy import (
+    ARRAY,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    String,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -95,3 +105,40 @@ class DataProfileRow(Base):
     stored_at: Mapped[datetime | None]
 
     __table_args__ = (Index("data_profile_by_time", "dataset", "made_at"),)
+
+
+class ErasureRow(Base):
+    """One row for each reader who was erased from a library; it holds nothing of theirs."""
+
+    __tablename__ = "erasures"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    library: Mapped[str]
+    reader_hash: Mapped[str]
+    key_id: Mapped[str]
+    reason: Mapped[str | None]
+    touched: Mapped[dict[str, Any]]
+    asked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    completed_at: Mapped[datetime | None]
+    lifted_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(
+            "erasures_in_force",
+            "library",
+            "reader_hash",
+            unique=True,
+            postgresql_where=text("lifted_at is null"),
+        ),
+    )
+
+
+class ExportRow(Base):
+    """Where a list for every reader was written to."""
+
+    __tablename__ = "exports"
+
+    path: Mapped[str] = mapped_column(primary_key=True)
+    library: Mapped[str]
+    version: Mapped[int]
+    made_at: Mapped[datetime] = mapped_column(server_default=func.now())

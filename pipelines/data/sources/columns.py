@@ -48,6 +48,11 @@ READERS: Aliases = {
 _SIGNS = re.compile(r"[^a-z0-9]")
 
 
+def is_reader_column(name: str) -> bool:
+    """Whether a column of this name says which reader a row is about."""
+    return _SIGNS.sub("", name.lower()) in RATINGS["user_id"]
+
+
 def chooser(aliases: Aliases, required: Sequence[str]) -> ChooseColumns:
     """A chooser that takes for each of our names the best alias found, and logs what it took."""
 

@@ -78,8 +78,8 @@ def test_every_row_is_accounted_for_and_every_repair_counted(make_context: MakeC
     told, tables = cleaned(ctx)
     n = len(BOUGHT)
     assert told["rows"] == {
-        "ratings": {"in": n, "kept": 17, "quarantined": n - 17},
-        "books": {"in": 1, "kept": 1, "quarantined": 0},
+        "ratings": {"in": n, "kept": 17, "quarantined": n - 17, "erased_reader": 0},
+        "books": {"in": 1, "kept": 1, "quarantined": 0, "erased_reader": 0},
     }
     written = json.loads((ctx.folder.reading("clean") / "repairs.json").read_text())
     assert written["repairs"] == told["repairs"]

@@ -1,10 +1,13 @@
+from fnmatch import fnmatchcase
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import CacheUnavailableError, ConfigurationError
 from pipelines.models.bundle import Recommendation
-from serving.cache import NullCache, RedisCache, decode, encode, list_key
+from pipelines.storage.cache_keys import cache_key, list_key, reader_pattern
+from serving.cache import NullCache, RedisCache, decode, encode
 
 IDS = st.text(st.characters(codec=None), max_size=20)
 
@@ -61,3 +64,16 @@ async def test_without_redis_nothing_is_kept_and_nothing_can_be_warmed():
     assert await cache.get("key") is None
     with pytest.raises(CacheUnavailableError, match="BOOKREC_REDIS_URL"):
         await cache.claim("lock", 60)
+
+
+@pytest.mark.parametrize("user_id", ["7", "a*b", "a?[x]", "ü:/ %", "\ud800"])
+def test_a_readers_pattern_matches_their_lists_and_nobody_elses(user_id):
+    pattern = reader_pattern("m[1]*", user_id)
+    own = [list_key("m[1]*", label, 50, user_id) for label in ("1-a", "2-b")]
+    others = [
+        list_key("m[1]*", "1-a", 50, f"{user_id}x"),
+        list_key("m[1]*", "1-a", 50, f"x{user_id}"),
+        list_key("m11", "1-a", 50, user_id),
+        cache_key("m[1]*", "1-a", "warm-up", ""),
+    ]
+    assert [fnmatchcase(key, pattern) for key in (*own, *others)] == [True] * 2 + [False] * 4

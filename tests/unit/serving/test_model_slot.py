@@ -1,11 +1,12 @@
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
 from pipelines.errors import ArtifactError, NoModelError
-from pipelines.registry import CHAMPION
+from pipelines.registry import CHAMPION, CONTENT
 from serving.model_slot import PATIENCE_SECONDS, RETRY_SECONDS
 from tests.fakes import FakeBundle
 from tests.serving_parts import Shelf, bundle
@@ -236,3 +237,15 @@ def _wait_until(condition) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def test_a_version_whose_content_changed_is_loaded_again(shelf):
+    shelf.publish(bundle(title="Before"))
+    slot = shelf.slot()
+    assert slot.refresh()
+    known = shelf.registry.by_alias(CHAMPION)
+    tags = {**known.tags, CONTENT: "rewritten"}
+    shelf.registry._versions[known.version] = replace(known, tags=tags)
+    assert slot.refresh()
+    assert slot.current.label == "1-rewritten"
+    assert not slot.refresh()

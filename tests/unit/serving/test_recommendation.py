@@ -2,8 +2,8 @@ import pytest
 
 from pipelines.errors import BookNotFoundError, NoModelError
 from pipelines.settings import CacheSettings
+from pipelines.storage.cache_keys import list_key
 from serving.bootstrap import Components
-from serving.cache import list_key
 from serving.metrics import ServingMetrics
 from serving.recommendation import Recommendations
 from tests.fakes import FakeBundle, FakeCache

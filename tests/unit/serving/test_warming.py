@@ -4,8 +4,8 @@ import threading
 import pytest
 
 from pipelines.errors import CacheUnavailableError, NoModelError
+from pipelines.storage.cache_keys import cache_key
 from serving.bootstrap import Components
-from serving.cache import cache_key
 from serving.warming import BATCH_SIZE, WarmState
 from tests.fakes import FakeBundle, FakeCache
 from tests.serving_parts import Shelf, bundle, parts

@@ -11,7 +11,14 @@ def aside(dataset):
 
 def test_rows_in_are_rows_kept_and_rows_quarantined():
     told = account("ratings", 5, 3, aside("ratings"), aside("ratings"))
-    assert told == {"in": 5, "kept": 3, "quarantined": 2}
+    assert told == {"in": 5, "kept": 3, "quarantined": 2, "erased_reader": 0}
+
+
+def test_rows_of_erased_readers_are_neither_and_add_up_too():
+    told = account("ratings", 5, 3, aside("ratings"), aside("books"), erased=1)
+    assert told == {"in": 5, "kept": 3, "quarantined": 1, "erased_reader": 1}
+    with pytest.raises(DataError, match="of 5 ratings 3 were kept and 1 quarantined, 2 erased"):
+        account("ratings", 5, 3, aside("ratings"), aside("books"), erased=2)
 
 
 def test_rows_of_another_dataset_do_not_count():

@@ -1,3 +1,4 @@
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -55,3 +56,24 @@ def test_batches_leave_no_seams(ingested, monkeypatch):
 )
 def test_any_known_time_orders_histories(ingested, rows, order):
     assert ingested(ratings=HEADER + rows)[0]["order"] == order
+
+
+def test_rows_of_erased_readers_are_written_nowhere_and_counted(tmp_path):
+    rows = '1,a,5,\n2,b,5,\n2,c,x,\n1,2,x,\n1,b,5,"torn\n2;3;4;5;6;7\n'
+    (tmp_path / "ratings.csv").write_text(HEADER + rows)
+    (tmp_path / "books.csv").write_text("book_id,title\n2,Two\n,2\n")
+    (tmp_path / "readers.csv").write_text("user_id,age\n1,30\n2,40\n")
+    out = tmp_path / "out"
+    out.mkdir()
+    told = write_tables(create_source("interactions").read(str(tmp_path)), out, "2".__eq__)
+    read = {name: pq.read_table(out / f"{name}.parquet") for name in ("ratings", "readers")}
+    assert {name: set(table["user_id"].to_pylist()) for name, table in read.items()} == {
+        "ratings": {"1"}, "readers": {"1"},
+    }  # fmt: skip
+    aside = pq.read_table(out / "quarantine.parquet")
+    assert [o for o in aside["original"].to_pylist() if o.startswith("2")] == []
+    assert "2" in str(aside.filter(pc.field("dataset") == "books")["original"].to_pylist())
+    for name, n_rows in told["rows"].items():
+        assert n_rows == told[name] + told[f"{name}_rejected"] + told["erased_reader"][name]
+    assert told["erased_reader"]["readers"] == 1
+    assert told["erased_reader"]["ratings"] >= 2

@@ -1,0 +1,1 @@
+"""Erasing a reader, wherever something is kept of them."""

@@ -1,0 +1,31 @@
+"""What the service keeps in Redis, by name; no other module makes keys."""
+
+from urllib.parse import quote
+
+
+def cache_key(model: str, version: str, kind: str, name: str = "") -> str:
+    """
+    The key of everything kept for one model version; no other function makes keys.
+
+    The parts are percent-encoded, so no id, however written, reaches another key.
+
+    Args:
+        model: The registered model's name.
+        version: `LoadedModel.label`, so that a promotion leaves old entries behind.
+        kind: What is kept: `top-<length>` (readers' lists), `warm-up` or `warm-up-lock`.
+        name: Which of its kind, such as a reader's id.
+    """
+    # Ids that are not valid Unicode have bytes of their own too, rather than an error.
+    model, name = (quote(part, safe="", errors="surrogatepass") for part in (model, name))
+    return f"bookrec:{model}:v{version}:{kind}:{name}"
+
+
+def list_key(model: str, version: str, length: int, user_id: str) -> str:
+    """The key of a reader's list; under its length, so that a changed setting counts at once."""
+    return cache_key(model, version, f"top-{length}", user_id)
+
+
+def reader_pattern(model: str, user_id: str) -> str:
+    """What `SCAN` has to match to find all lists of a reader, whatever version made them."""
+    # Encoding has left no sign in the parts that a pattern gives a meaning to.
+    return cache_key(model, "*", "top-*", user_id)
