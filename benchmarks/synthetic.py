@@ -38,10 +38,11 @@ def library_size(n_ratings: int) -> tuple[int, int]:
     return max(50, n_ratings // RATINGS_A_READER), max(200, int(10 * np.sqrt(n_ratings)))
 
 
-def synthetic_dataset(n_ratings: int, *, seed: int = 0) -> Dataset:
+def synthetic_dataset(n_ratings: int, *, n_books: int | None = None, seed: int = 0) -> Dataset:
     """About `n_ratings` rows, all of them to train on; a tenth or so more or fewer."""
     rng = np.random.default_rng(seed)
-    n_readers, n_books = library_size(n_ratings)
+    n_readers, usual = library_size(n_ratings)
+    n_books = n_books or usual
     readers = np.repeat(np.arange(n_readers), _activity(n_readers, n_books, rng))
     books = _books(_tastes(readers, n_readers, rng), n_books, rng)
     pairs = np.unique(readers * n_books + books)

@@ -1,0 +1,164 @@
+"""
+The service under load, beside a bare FastAPI and a raw ASGI no-op: requests per second and CPU.
+
+    python -m benchmarks.serving --books 10000
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+from pydantic import SecretStr
+
+from benchmarks.load import Load, load
+from benchmarks.measuring import RESULTS, Spread, print_table, write_results
+from benchmarks.served_model import bundle_of, registered
+from pipelines.processes import running
+from pipelines.settings import Settings
+from pipelines.stack import Program, api_program, free_port
+
+BASE = "FastAPI no-op"
+N_READERS = 2_000
+"""Asked for in turn: all fit into every cache."""
+BATCH = 1_000
+NO_LOCAL_CACHE = {"BOOKREC_CACHE__LOCAL_BYTES": "0"}
+VARIANTS: Mapping[str, Mapping[str, str]] = {
+    "local cache": {},
+    "Redis": NO_LOCAL_CACHE,
+    "computed": NO_LOCAL_CACHE | {"BOOKREC_REDIS_URL": ""},
+}
+
+
+def no_op(name: str, app: str) -> Program:
+    """A no-op on uvicorn, one worker, with uvloop and httptools as BentoML has them."""
+    port = free_port()
+    argv = [sys.executable, "-m", "uvicorn", f"benchmarks.no_op:{app}", "--port", str(port)]
+    argv += ["--no-access-log", "--log-level", "warning"]
+    return Program(name, argv, {}, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/health")
+
+
+def service(settings: Settings, name: str, env: Mapping[str, str]) -> Program:
+    """Our service in one worker, everything on, under a name of its own."""
+    settings = settings.model_copy(
+        update={"home": settings.home, "redis_url": settings.redis_url or SecretStr("")}
+    )
+    made = api_program(settings, port=free_port())
+    folder = str(settings.home / "bentoml" / name.replace(" ", "-"))
+    return Program(name, made.argv, {**made.env, "BENTOML_HOME": folder, **env},
+                   made.address.removesuffix("/docs"), made.health)  # fmt: skip
+
+
+@contextmanager
+def served(program: Program) -> Iterator[psutil.Process]:
+    """The process of a program that answers."""
+    before = {p.pid for p in psutil.Process().children()}
+    with running(program, log_folder=Path(tempfile.gettempdir()) / "bookrec-benchmark") as ready:
+        ready()
+        (started,) = {p.pid for p in psutil.Process().children()} - before
+        yield psutil.Process(started)
+
+
+def paths_of(n_readers: int, *, seed: int) -> list[str]:
+    """One request for each of some readers."""
+    chosen = np.random.default_rng(seed).permutation(n_readers)[:N_READERS]
+    return [f"/api/v1/users/{user}/recommendations?n=10" for user in chosen]
+
+
+def warmed(program: Program, paths: Sequence[str]) -> None:
+    """Each path once, so that what can be cached is."""
+    with httpx.Client(base_url=program.address or "", timeout=30) as client:
+        for path in paths:
+            client.get(path).raise_for_status()
+
+
+def measure(
+    programs: Sequence[Program], paths: Sequence[str], *, rounds: int, seconds: float
+) -> dict[str, list[Load]]:
+    """Each program under load in turn, and that several times over; all of them run meanwhile."""
+    found: dict[str, list[Load]] = {program.name: [] for program in programs}
+    with ExitStack() as stack:
+        processes = {p.name: stack.enter_context(served(p)) for p in programs}
+        for program in programs:
+            warmed(program, paths)
+        for _ in range(rounds):
+            for program in programs:
+                told = load(program.address or "", paths, processes[program.name], seconds=seconds)
+                found[program.name].append(told)
+    return found
+
+
+def batch_ratio(program: Program, paths: Sequence[str], rounds: int) -> list[float]:
+    """How many times longer single requests take than one for as many readers."""
+    users = [path.split("/")[4] for path in paths[:BATCH]]
+    ratios = []
+    with served(program), httpx.Client(base_url=program.address or "", timeout=120) as client:
+        for _ in range(rounds):
+            started = time.perf_counter()
+            for user in users:
+                client.get(f"/api/v1/users/{user}/recommendations?n=10").raise_for_status()
+            single = time.perf_counter() - started
+            started = time.perf_counter()
+            body = {"user_ids": users, "n": 10}
+            client.post("/api/v1/recommendations/batch", json=body).raise_for_status()
+            ratios.append(single / (time.perf_counter() - started))
+    return ratios
+
+
+def report(found: Mapping[str, Sequence[Load]]) -> dict[str, Any]:
+    """A table of medians, and ratios of requests per second and of CPU within a round."""
+    rows, told = [], {}
+    for name, loads in found.items():
+        pairs = list(zip(loads, found[BASE], strict=True))
+        speed = Spread.of([a.requests_per_second / b.requests_per_second for a, b in pairs])
+        cpu = Spread.of([a.cpu_microseconds / b.cpu_microseconds for a, b in pairs])
+        rate, spent, tail = (
+            Spread.of(values).median
+            for values in (
+                [each.requests_per_second for each in loads],
+                [each.cpu_microseconds for each in loads],
+                [each.p99 / each.p50 for each in loads],
+            )
+        )
+        failed = sum(each.failed for each in loads)
+        rows.append(
+            [name, f"{rate:,.0f}", str(speed), f"{spent:.0f}", str(cpu), f"{tail:.1f}", str(failed)]
+        )
+        told[name] = {"speed": asdict(speed), "cpu": asdict(cpu), "loads": [*map(asdict, loads)]}
+    header = ["", "requests/s", "ratio", "CPU µs", "ratio", "p99/p50", "failed"]
+    print_table(header, rows)
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--books", type=int, default=10_000)
+    parser.add_argument("--ratings", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5)
+    arguments = parser.parse_args()
+    bundle = bundle_of(arguments.books, arguments.ratings)
+    paths = paths_of(len(bundle.users), seed=0)
+    with registered(bundle) as settings:
+        programs = [no_op("raw ASGI no-op", "raw"), no_op(BASE, "fast")]
+        programs += [service(settings, name, env) for name, env in VARIANTS.items()]
+        found = measure(programs, paths, rounds=arguments.rounds, seconds=arguments.seconds)
+        ratios = batch_ratio(service(settings, "batch", VARIANTS["computed"]), paths, 3)
+    print(f"{arguments.books:,} books, {len(bundle.users):,} readers, one worker each\n")
+    told = report(found)
+    print(f"\n{BATCH:,} readers in one request: {Spread.of(ratios)} times faster than one by one")
+    write_results(
+        RESULTS / f"serving-{arguments.books}.json", {"servers": told, "batch_ratios": ratios}
+    )
+
+
+if __name__ == "__main__":
+    main()
