@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from pipelines.data.interactions import Id
 from pipelines.errors import BookNotFoundError, CacheUnavailableError
-from pipelines.models.bundle import Answer, Recommendation
+from pipelines.models.answers import Answer, Recommendation
 from pipelines.settings import CacheSettings
 from pipelines.storage.cache_keys import list_key
 from serving.cache import RecommendationCache, decode, encode

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.data.interactions import Id, Vocabulary
 from pipelines.errors import CacheUnavailableError, RegistryError
-from pipelines.models.bundle import Answer, Recommendation
+from pipelines.models.answers import Answer, Recommendation
 from pipelines.registry import CONTENT, PIPELINE_RUN, ModelVersion, content_of
 
 
