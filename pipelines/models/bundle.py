@@ -100,6 +100,11 @@ class ModelBundle:
         self._writer = AnswerWriter(self.catalogue, books)
         self._trends = lru_cache(TRENDS_KEPT)(self._trending)
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """What each part of the hybrid weighs, for readers of no particular history."""
+        return dict(self.hybrid.config.weights)
+
     def history(self, user_id: str) -> History:
         """What a reader has met: nothing, if the reader is unknown."""
         known = self.users.known([user_id])
