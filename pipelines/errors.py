@@ -9,6 +9,8 @@ BookrecError
 ├── ModelError
 │   ├── NotFittedError          asked for recommendations before `fit`
 │   ├── NoModelError            asked the service before it has a model
+│   ├── UnknownPartError        asked for a part that the model does not have, or that cannot do it
+│   ├── NoSearchError           no part of the model searches texts
 │   ├── EmbeddingError          a provider of embeddings failed, or answered nonsense
 │   ├── NoProviderError         a provider of embeddings is not set up on this machine
 │   └── ArtifactError           a model folder is missing, of another format, or fails its checksum
@@ -16,6 +18,8 @@ BookrecError
 ├── StorageError                a run folder, the database or an embedded server is unusable
 ├── UnknownReaderError          nothing is kept of a reader who is to be erased
 ├── BookNotFoundError           the catalogue has no such book
+├── CursorError                 a cursor that no answer gave
+│   └── CursorExpiredError      the list that a cursor continues is not served any more
 ├── CacheUnavailableError       Redis did not answer; never fatal
 ├── ServiceUnavailableError     the serving process did not answer
 └── StageFailedError            a stage failed; carries its name and the cause
@@ -69,6 +73,19 @@ class NoModelError(ModelError):
     """Asked the service before it has a model."""
 
 
+class UnknownPartError(ModelError):
+    """Asked for a part that the model does not have, or that cannot do what is asked."""
+
+    def __init__(self, name: str, able: Sequence[str]) -> None:
+        self.name = name
+        self.able = tuple(able)
+        super().__init__(f"no part {name!r} can do this: take one of {', '.join(able) or 'none'}")
+
+
+class NoSearchError(ModelError):
+    """No part of the model searches texts."""
+
+
 class EmbeddingError(ModelError):
     """A provider of embeddings failed, or answered nonsense."""
 
@@ -99,6 +116,14 @@ class BookNotFoundError(BookrecError):
     def __init__(self, book_id: str) -> None:
         self.book_id = book_id
         super().__init__(f"no book has the id {book_id!r}")
+
+
+class CursorError(BookrecError):
+    """A cursor that no answer gave."""
+
+
+class CursorExpiredError(CursorError):
+    """The list that a cursor continues is not served any more: another model is in service."""
 
 
 class CacheUnavailableError(BookrecError):

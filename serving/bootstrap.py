@@ -15,7 +15,8 @@ from pipelines.storage.database import sibling
 from serving.cache import NullCache, RecommendationCache, RedisCache
 from serving.metrics import ServingMetrics
 from serving.model_slot import ModelSlot
-from serving.recommendation import Recommendations
+from serving.recommending.readers import Recommendations
+from serving.recommending.shelves import Shelves
 from serving.warming import CacheWarming
 
 BULK_TIMEOUT_SECONDS = 5.0
@@ -33,6 +34,7 @@ class Components:
     cache: RecommendationCache
     bulk_cache: RecommendationCache
     recommendations: Recommendations
+    shelves: Shelves
     warming: CacheWarming
     metrics: ServingMetrics
     model_name: str
@@ -86,9 +88,8 @@ def assemble(
         slot=slot,
         cache=cache,
         bulk_cache=bulk_cache,
-        recommendations=Recommendations(
-            slot, cache, settings.cache, name, metrics.cache_operations
-        ),
+        recommendations=Recommendations(slot, cache, settings.cache, name, metrics),
+        shelves=Shelves(slot, metrics),
         warming=CacheWarming(slot, bulk_cache, settings.cache, name),
         metrics=metrics,
         model_name=name,

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from pipelines.errors import CacheUnavailableError, ConfigurationError
-from pipelines.models.bundle import Recommendation
+from pipelines.models.answers import Recommendation
 
 log = structlog.get_logger()
 T = TypeVar("T")

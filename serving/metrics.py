@@ -37,7 +37,7 @@ class ServingMetrics:
         )
         self.recommendations = Counter(
             "bookrec_recommendations",
-            "Lists given to readers, by where they came from.",
+            "Lists given, by where they came from.",
             ["source"],
             registry=self._registry,
         )

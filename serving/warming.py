@@ -15,11 +15,11 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from pipelines.errors import CacheUnavailableError
+from pipelines.models.lists import FALLBACK
 from pipelines.settings import CacheSettings
 from pipelines.storage.cache_keys import cache_key, list_key
 from serving.cache import RecommendationCache, encode
 from serving.model_slot import LoadedModel, ModelSlot
-from serving.recommendation import FALLBACK
 
 log = structlog.get_logger()
 

@@ -1,14 +1,15 @@
 """Stand-ins that keep the contracts of the real things and need no server."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pipelines.data.interactions import Id, Vocabulary
 from pipelines.errors import CacheUnavailableError, RegistryError
-from pipelines.models.bundle import Answer, Recommendation
+from pipelines.models.answers import Answer, Recommendation
+from pipelines.models.reranking import UNCHANGED, Reranking
 from pipelines.registry import CONTENT, PIPELINE_RUN, ModelVersion, content_of
 
 
@@ -87,23 +88,35 @@ class FakeBundle:
         self.books = books
         self._title = title
         self.questions: list[str] = []
+        self.weights = {"item_knn": 0.75, "content": 0.25}
 
-    def recommend(self, user_id: str, n: int, *, explain: bool = True) -> Answer:
+    def recommend(self, user_id: str, n: int, *, skip: int = 0, explain: bool = True) -> Answer:
         self.questions.append(user_id)
         known = self.users.parse(user_id)
         if known is None:
-            return self.popular(n)
-        start = int(self.users.nums([known])[0])
+            return self.popular(n, skip=skip)
+        start = int(self.users.nums([known])[0]) + skip
         return Answer(self._items(start, n, ("because",) if explain else ()), "model")
 
-    def similar(self, book_id: str, n: int) -> Answer | None:
-        known = self.books.parse(book_id)
+    def history(self, user_id: str) -> str:
+        return user_id
+
+    def recommend_to(
+        self, histories: Sequence[str], n: int, *, skip: int, explain: bool, reranking: Reranking
+    ) -> list[Answer]:
+        assert reranking == UNCHANGED
+        return [self.recommend(h, n, skip=skip, explain=explain) for h in histories]
+
+    def similar(
+        self, book_ids: Sequence[str], n: int, *, skip: int = 0, reranking: Reranking = UNCHANGED
+    ) -> Answer | None:
+        known = self.books.parse(book_ids[0])
         if known is None:
             return None
-        return Answer(self._items(int(self.books.nums([known])[0]) + 1, n, ()), "model")
+        return Answer(self._items(int(self.books.nums([known])[0]) + 1 + skip, n, ()), "model")
 
-    def popular(self, n: int) -> Answer:
-        return Answer(self._items(0, n, ("popular",)), "fallback")
+    def popular(self, n: int, *, skip: int = 0, reranking: Reranking = UNCHANGED) -> Answer:
+        return Answer(self._items(skip, n, ("popular",)), "fallback")
 
     def book(self, book_id: str) -> dict[str, Any] | None:
         known = self.books.parse(book_id)

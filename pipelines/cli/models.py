@@ -29,7 +29,8 @@ from pipelines.progress import recommendation_table
 from pipelines.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from pipelines.models.bundle import Answer, ModelBundle
+    from pipelines.models.answers import Answer
+    from pipelines.models.bundle import ModelBundle
     from pipelines.registry import ModelVersion
 
 Length = Annotated[int, typer.Option("-n", "--n", min=1, max=1000, help="How many books.")]
@@ -89,11 +90,14 @@ def recommend(
         diversity=diversity,
         popularity_damping=popularity_damping,
     )
+    from pipelines.models.bundle import Read
+
     with _opened(alias) as (bundle, version):
         if user is not None:
             answer = bundle.recommend(user, n, reranking=wishes)
         else:
-            answer = bundle.recommend_for_history(liked or (), n, reranking=wishes)
+            read = [Read(book_id) for book_id in liked or ()]
+            answer = bundle.recommend_for_history(read, n, reranking=wishes)
     title = f"For reader {user}" if user is not None else "For whom likes these books"
     _print_answer(answer, version.version, title, as_json)
 
@@ -106,7 +110,7 @@ def similar(
 ) -> None:
     """Books that stand near a book."""
     with _opened(alias) as (bundle, version):
-        answer = bundle.similar(book, n)
+        answer = bundle.similar([book], n)
     if answer is None:
         raise RegistryError(f"version {version.version} does not know a book {book!r}")
     _print_answer(answer, version.version, f"Similar to book {book}", as_json)
@@ -121,11 +125,6 @@ def search(
     """Books that fit a description in your own words."""
     with _opened(alias) as (bundle, version):
         answer = bundle.search(text, n)
-    if answer is None:
-        raise RegistryError(
-            f"version {version.version} has no model that searches texts: "
-            "run the pipeline with `content` among BOOKREC_MODELS"
-        )
     _print_answer(answer, version.version, f"For “{text}”", as_json)
 
 

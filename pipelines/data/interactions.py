@@ -1,7 +1,7 @@
 """Who read what, as models see it: vocabularies, histories and sparse matrices."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,6 +73,11 @@ class Vocabulary:
         if self.is_integer and CANONICAL_INTEGER.fullmatch(text):
             key = int(text)
         return key if key in self._index else self.aliases.get(text)
+
+    def known(self, texts: Iterable[str]) -> npt.NDArray[np.int32]:
+        """Positions of the ids that texts write, each once, as first met; unknown ones left out."""
+        ids = dict.fromkeys(key for text in texts if (key := self.parse(text)) is not None)
+        return self.nums([*ids]) if ids else np.empty(0, np.int32)
 
     def with_aliases(self, aliases: Mapping[str, Id]) -> "Vocabulary":
         """The same ids under further names."""
@@ -160,6 +165,11 @@ class Interactions:
     @property
     def n_books(self) -> int:
         return int(self.matrix.shape[1])
+
+    @cached_property
+    def has_times(self) -> bool:
+        """Whether it is known of any liked book when it was."""
+        return self.days is not None and not np.isnan(self.days[self.matrix.data > 0]).all()
 
     def history(self, user_num: int) -> History:
         """The history of one reader; views, not copies."""

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.evaluation import metrics
-from pipelines.models.base import BookNums, rank
-from pipelines.models.exposure import LIST_LENGTH, ScoreMatrix, damped, fair_thresholds
+from pipelines.models.base import BookNums, ScoreMatrix, rank
+from pipelines.models.exposure import LIST_LENGTH, damped, fair_thresholds
 
 KNOBS = tuple(np.linspace(0, 1, 11).round(1).tolist())
 """What is tried."""

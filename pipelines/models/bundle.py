@@ -1,67 +1,64 @@
 """What is registered and served: a hybrid, readers' histories and the catalogue in one unit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from scipy import sparse
 
-from pipelines.data.interactions import History, Id, Interactions, Vocabulary
+from pipelines.data.interactions import History, Interactions, Vocabulary
+from pipelines.data.rating_scale import Scale, liked_threshold
+from pipelines.errors import NoSearchError
+from pipelines.models.answers import (
+    POPULAR,
+    TRENDING,
+    Answer,
+    AnswerWriter,
+    Reasons,
+)
 from pipelines.models.artifact import read_artifact, write_artifact
-from pipelines.models.base import BookNums, ModelConfig, RankedBooks, Scores, SearchesText, rank
+from pipelines.models.base import BookNums, ModelConfig, RankedBooks, Scores, SearchesText
 from pipelines.models.catalogue import Catalogue, load_table
 from pipelines.models.hybrid import HybridRecommender
-from pipelines.models.popularity import PopularityRecommender
-from pipelines.models.reranking import (
-    NO_FILTERS,
-    POOL,
-    UNCHANGED,
-    Filters,
-    Reranking,
-    diversified,
-    likeness,
+from pipelines.models.lists import FALLBACK, MODEL, ListMaker, MixedList
+from pipelines.models.popularity import (
+    PopularityRecommender,
+    RecentPopularityConfig,
+    RecentPopularityRecommender,
 )
+from pipelines.models.reranking import POOL, UNCHANGED, Reranking
 from pipelines.models.vocabularies import read_vocabulary, vocabulary_arrays
 
 CATALOGUE = "catalogue.arrow"
-POPULAR = "popular with readers"
-MAX_REASONS = 2
+DAYS = "histories_days"
+TRENDS_KEPT = 8
+"""Half-lives for which it is kept what trends: a look at all ratings for each."""
 
 
-@dataclass(frozen=True)
-class Recommendation:
-    """One book of an answer; ids as they came in."""
+class Read(NamedTuple):
+    """A book that somebody has read, by its id; without a rating it was liked."""
 
-    book_id: Id
-    title: str
-    authors: tuple[str, ...]
-    score: float
-    reasons: tuple[str, ...]
-    """Short sentences, the strongest first; empty where none was asked for or there is none."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Books, best first, and where they come from."""
-
-    items: tuple[Recommendation, ...]
-    source: str
-    """ "model", or "fallback": nothing is known of this reader's taste, so these are popular."""
+    book_id: str
+    rating: float | None = None
 
 
 class BundleConfig(ModelConfig):
     """A bundle has nothing to tune; its hybrid keeps its own config."""
+
+    rating_scale: Scale | None = None
+    """On which readers rate; None where they do not."""
 
 
 class ModelBundle:
     """
     Answers for readers and books by their ids, as a URL writes them.
 
-    Immutable once made, so that any number of threads may ask at once.
+    Immutable once made, so that any number of threads may ask at once. Lists are the books that
+    rank `skip` + 1 to `skip` + `n`; what they wish beyond taste is in a `Reranking`, which raises
+    UnknownPartError where it names a model that is no part of this one.
     """
 
     kind: ClassVar[str] = "bundle"
@@ -74,6 +71,7 @@ class ModelBundle:
         books: Vocabulary,
         interactions: Interactions,
         catalogue: pa.Table,
+        config: BundleConfig | None = None,
     ) -> None:
         """
         Args:
@@ -84,6 +82,7 @@ class ModelBundle:
             interactions: All that readers have met: what to recommend from, and what never again.
             catalogue: Columns of `schemas.BOOKS`, and `mean_rating` where readers have rated; rows
                 in the order of `books`.
+            config: What else is known of the data.
         """
         if interactions.matrix.shape != (len(users), len(books)) or len(catalogue) != len(books):
             raise ValueError(
@@ -96,155 +95,181 @@ class ModelBundle:
         self.books = books
         self.interactions = interactions
         self.catalogue = Catalogue(catalogue)
+        self.config = config or BundleConfig()
+        self._lists = ListMaker(hybrid, popularity, self.catalogue, books)
+        self._writer = AnswerWriter(self.catalogue, books)
+        self._trends = lru_cache(TRENDS_KEPT)(self._trending)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """What each part of the hybrid weighs, for readers of no particular history."""
+        return dict(self.hybrid.config.weights)
+
+    def history(self, user_id: str) -> History:
+        """What a reader has met: nothing, if the reader is unknown."""
+        known = self.users.known([user_id])
+        return self.interactions.history(int(known[0])) if len(known) else History.of([])
+
+    def history_of(self, read: Sequence[Read]) -> History:
+        """
+        The history of somebody who read these books in this order.
+
+        Of a book that comes twice the last counts; unknown ones are ignored.
+        """
+        weights: dict[int, float] = {}
+        for book in read:
+            for num in self.books.known([book.book_id]).tolist():
+                weights.pop(num, None)
+                weights[num] = self._weight(book.rating)
+        nums, values = np.array([*weights], np.int32), np.array([*weights.values()], np.float32)
+        return History(nums, values)
+
+    def _weight(self, rating: float | None) -> float:
+        scale = self.config.rating_scale
+        return float(rating is None or scale is None or rating >= liked_threshold(scale))
 
     def recommend(
-        self, user_id: str, n: int, *, explain: bool = True, reranking: Reranking = UNCHANGED
+        self,
+        user_id: str,
+        n: int,
+        *,
+        skip: int = 0,
+        explain: bool = True,
+        reranking: Reranking = UNCHANGED,
     ) -> Answer:
         """Unmet books for a reader; popular ones for a reader who is unknown or likes nothing."""
-        known = self.users.parse(user_id)
-        if known is None:
-            return self._popular(n, reranking)
-        history = self.interactions.history(int(self.users.nums([known])[0]))
-        return self._answered(history, n, explain, reranking)
+        (answer,) = self.recommend_to(
+            [self.history(user_id)], n, skip=skip, explain=explain, reranking=reranking
+        )
+        return answer
 
     def recommend_for_history(
+        self,
+        read: Sequence[Read],
+        n: int,
+        *,
+        skip: int = 0,
+        explain: bool = True,
+        reranking: Reranking = UNCHANGED,
+    ) -> Answer:
+        """Books for somebody who read these, whoever they are; popular ones if none is known."""
+        (answer,) = self.recommend_to(
+            [self.history_of(read)], n, skip=skip, explain=explain, reranking=reranking
+        )
+        return answer
+
+    def recommend_to(
+        self,
+        histories: Sequence[History],
+        n: int,
+        *,
+        skip: int = 0,
+        explain: bool = True,
+        reranking: Reranking = UNCHANGED,
+    ) -> list[Answer]:
+        """An answer for each history, the same as for this history alone."""
+        made = self._lists.lists(histories, skip + n, reranking)
+        hybrid = self._lists.asked(reranking.model)
+        return [
+            self._answered(hybrid, history, mixed.after(skip), explain)
+            for history, mixed in zip(histories, made, strict=True)
+        ]
+
+    def recommend_many(self, user_nums: Sequence[int] | BookNums, n: int) -> list[RankedBooks]:
+        """The lists of `recommend` for many readers, without their dress."""
+        histories = self.interactions.histories(user_nums)
+        return [mixed.ranked for mixed in self._lists.lists(histories, n, UNCHANGED)]
+
+    def similar(
         self,
         book_ids: Sequence[str],
         n: int,
         *,
-        explain: bool = True,
+        skip: int = 0,
+        reranking: Reranking = UNCHANGED,
+    ) -> Answer | None:
+        """
+        Books near some books; no items if nothing is near them.
+
+        Unknown ids are ignored; None if none is known. Damping is for readers, and does nothing.
+        """
+        nums = self.books.known(book_ids)
+        if not len(nums):
+            return None
+        return self._plain(self._lists.around(nums, skip + n, reranking), skip, MODEL)
+
+    def popular(self, n: int, *, skip: int = 0, reranking: Reranking = UNCHANGED) -> Answer:
+        """What most readers like."""
+        scores = self.popularity.score(History.of([]))
+        ranked = self._lists.fitting(scores, skip + n, reranking)
+        return self._plain(ranked, skip, FALLBACK, (POPULAR,))
+
+    def trending(
+        self,
+        n: int,
+        *,
+        half_life_days: int,
+        skip: int = 0,
         reranking: Reranking = UNCHANGED,
     ) -> Answer:
         """
-        Books for somebody who likes these books, whoever they are.
+        What readers have liked lately; what is popular, as "fallback", where no times are known.
 
-        Unknown ids are ignored; popular books if none is known.
+        Args:
+            n: Longest list wanted.
+            half_life_days: A liking this much older than the newest counts half of it.
+            skip: Books left out at the head.
+            reranking: Further wishes.
         """
-        known = [key for text in book_ids if (key := self.books.parse(text)) is not None]
-        if not known:
-            return self._popular(n, reranking)
-        liked = dict.fromkeys(self.books.nums(known).tolist())
-        return self._answered(History.of([*liked]), n, explain, reranking)
+        if not self.interactions.has_times:
+            return self.popular(n, skip=skip, reranking=reranking)
+        ranked = self._lists.fitting(self._trends(half_life_days).copy(), skip + n, reranking)
+        return self._plain(ranked, skip, MODEL, (TRENDING,))
 
-    def recommend_many(
-        self, user_nums: Sequence[int] | npt.NDArray[np.integer], n: int
-    ) -> list[RankedBooks]:
-        """The lists of `recommend` for many readers, without their dress."""
-        return [self._ranked(h, n)[0] for h in self.interactions.histories(user_nums)]
+    def _trending(self, half_life_days: int) -> Scores:
+        config = RecentPopularityConfig(half_life_days=half_life_days)
+        return RecentPopularityRecommender(config).scores_from(self.interactions)
 
-    def similar(self, book_id: str, n: int, *, filters: Filters = NO_FILTERS) -> Answer | None:
-        """Books near a book; None if it is unknown, no items if nothing is near it."""
-        known = self.books.parse(book_id)
-        if known is None:
-            return None
-        scores = self.hybrid.similarity(int(self.books.nums([known])[0]))
-        ranked = rank(scores, n, self._barred(filters))
-        return self._answer(ranked, [()] * len(ranked), "model")
+    def search(
+        self, text: str, n: int, *, skip: int = 0, reranking: Reranking = UNCHANGED
+    ) -> Answer:
+        """
+        Books that fit a text, and the filters: of the `POOL` that fit the text best.
 
-    def popular(self, n: int, *, filters: Filters = NO_FILTERS) -> Answer:
-        """What most readers like."""
-        return self._popular(n, Reranking(filters=filters))
-
-    def search(self, text: str, n: int) -> Answer | None:
-        """Books that fit a text; None if no part of the hybrid can search."""
+        Raises:
+            NoSearchError: no part of the hybrid can search.
+        """
         able = {name: p for name, p in self.hybrid.parts.items() if isinstance(p, SearchesText)}
         if not able:
-            return None
+            raise NoSearchError(
+                "this version has no model that searches texts: "
+                "run the pipeline with `content` among BOOKREC_MODELS"
+            )
         part = able[max(able, key=lambda name: self.hybrid.config.weights[name])]
-        ranked = part.search(text, n)
-        return self._answer(ranked, [()] * len(ranked), "model")
+        found = part.search(text, POOL)
+        scores = np.full(len(self.books), -np.inf, np.float32)
+        scores[found.book_nums] = found.scores
+        return self._plain(self._lists.fitting(scores, skip + n, reranking), skip, MODEL)
 
     def book(self, book_id: str) -> dict[str, Any] | None:
         """The catalogue's entry, fit for JSON; None for an unknown book."""
-        known = self.books.parse(book_id)
-        return None if known is None else self.catalogue.entry(int(self.books.nums([known])[0]))
+        known = self.books.known([book_id])
+        return self.catalogue.entry(int(known[0])) if len(known) else None
 
-    def _popular(self, n: int, reranking: Reranking) -> Answer:
-        ranked, _ = self._ranked(History.of([]), n, reranking)
-        return self._answer(ranked, [(POPULAR,)] * len(ranked), "fallback")
-
-    def _answered(self, history: History, n: int, explain: bool, reranking: Reranking) -> Answer:
-        ranked, n_modelled = self._ranked(history, n, reranking)
-        reasons: list[tuple[str, ...]] = [()] * len(ranked)
-        if explain:
-            reasons = self._reasons(history.liked, ranked.book_nums[:n_modelled])
-            reasons += [(POPULAR,)] * (len(ranked) - n_modelled)
-        return self._answer(ranked, reasons, "model" if n_modelled else "fallback")
-
-    def _ranked(
-        self, history: History, n: int, reranking: Reranking = UNCHANGED
-    ) -> tuple[RankedBooks, int]:
-        """
-        A list filled up with popular books, and how many at its head are the hybrid's.
-
-        With diversity, head and tail are each varied by themselves.
-        """
-        excluded = self._excluded(history, reranking.filters)
-        pool = max(n, POOL) if reranking.diversity else n
-        popularity = self.popularity.score(history)
-        if not len(history.liked):
-            return self._varied(rank(popularity, pool, excluded), n, reranking.diversity), 0
-        head = rank(self._scores(history, reranking.popularity_damping), pool, excluded)
-        modelled = self._varied(head, n, reranking.diversity)
-        if len(head) >= n:
-            return modelled, n
-        tail = rank(popularity, pool, np.concatenate([excluded, head.book_nums]))
-        popular = self._varied(tail, n - len(head), reranking.diversity)
-        return _joined(modelled, popular, n), len(head)
-
-    def _scores(self, history: History, damping: float | None) -> Scores:
-        if damping is None:
-            return self.hybrid.score(history)
-        return self.hybrid.score_damped(history, damping)
-
-    def _excluded(self, history: History, filters: Filters) -> BookNums:
-        seen = history.book_nums if filters.exclude_seen else np.empty(0, np.int32)
-        barred = self._barred(filters)
-        return seen if barred is None else np.concatenate([seen, barred])
-
-    def _barred(self, filters: Filters) -> BookNums | None:
-        """None where nothing is: the usual case, which must cost nothing."""
-        return None if filters == NO_FILTERS else filters.barred(self.catalogue, self.books)
-
-    def _varied(self, ranked: RankedBooks, n: int, diversity: float) -> RankedBooks:
-        if not diversity:
-            return ranked
-        likeness_to = likeness(self.hybrid, self.catalogue, ranked.book_nums[:POOL])
-        return diversified(ranked, likeness_to, diversity, n)
-
-    def _reasons(self, liked: History, book_nums: BookNums) -> list[tuple[str, ...]]:
-        """For each book the liked ones that carry it most, or else that it is popular."""
-        if not len(book_nums):
-            return []
-        amounts = self.hybrid.contributions(liked, book_nums)
-        # A met book, where such are shown, is no reason for itself.
-        amounts[book_nums[:, np.newaxis] == liked.book_nums] = 0
-        return [self._because(liked, row) for row in amounts]
-
-    def _because(self, liked: History, amounts: Scores) -> tuple[str, ...]:
-        strongest = rank(amounts, MAX_REASONS)
-        nums = liked.book_nums[strongest.book_nums[strongest.scores > 0]]
-        return tuple(f"because you liked {self.catalogue.title(int(num))}" for num in nums) or (
-            POPULAR,
-        )
-
-    def _answer(
-        self, ranked: RankedBooks, reasons: Sequence[tuple[str, ...]], source: str
+    def _answered(
+        self, hybrid: HybridRecommender, history: History, mixed: MixedList, explain: bool
     ) -> Answer:
-        rows = zip(
-            ranked.book_nums.tolist(),
-            self.books.ids(ranked.book_nums),
-            ranked.scores.tolist(),
-            reasons,
-            strict=True,
-        )
-        items = tuple(
-            Recommendation(
-                book_id, self.catalogue.title(num), self.catalogue.authors_of(num), score, why
-            )
-            for num, book_id, score, why in rows
-        )
-        return Answer(items, source)
+        ranked, n_modelled = mixed.ranked, mixed.n_modelled
+        reasons: list[Reasons] = []
+        if explain:
+            reasons = self._writer.because(hybrid, history.liked, ranked.book_nums[:n_modelled])
+            reasons += [(POPULAR,)] * (len(ranked) - n_modelled)
+        return self._writer.answer(ranked, reasons, mixed.source)
+
+    def _plain(self, ranked: RankedBooks, skip: int, source: str, why: Reasons = ()) -> Answer:
+        """The same reason for all."""
+        rest = ranked.after(skip)
+        return self._writer.answer(rest, [why] * len(rest), source)
 
     def without_reader(self, user_id: str) -> Self | None:
         """
@@ -264,15 +289,17 @@ class ModelBundle:
             self.books,
             self.interactions.without_reader(user_num),
             self.catalogue.table,
+            self.config,
         )
 
     def save(self, folder: Path) -> None:
         """Write all of it as one artifact; `folder` must not exist yet."""
-        matrix = self.interactions.matrix
+        matrix, days = self.interactions.matrix, self.interactions.days
         arrays = {
             "histories_indptr": matrix.indptr,
             "histories_books": matrix.indices,
             "histories_weights": matrix.data,
+            **({} if days is None else {DAYS: days}),
             **vocabulary_arrays("users", self.users),
             **vocabulary_arrays("books", self.books),
         }
@@ -281,7 +308,7 @@ class ModelBundle:
             "popularity": self.popularity.save,
             CATALOGUE: self.catalogue.save,
         }
-        write_artifact(folder, self.kind, BundleConfig(), arrays, files)
+        write_artifact(folder, self.kind, self.config, arrays, files)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -302,18 +329,7 @@ class ModelBundle:
             PopularityRecommender.load(folder / "popularity"),
             users,
             books,
-            Interactions(matrix),
+            Interactions(matrix, artifact.arrays.get(DAYS)),
             load_table(folder / CATALOGUE),
+            artifact.config_as(BundleConfig),
         )
-
-
-def _joined(head: RankedBooks, tail: RankedBooks, n: int) -> RankedBooks:
-    """As much of the tail behind the head as `n` leaves, its scores shifted below the head's."""
-    if not len(head) or not len(tail):
-        return head if len(head) else tail
-    room = n - len(head)
-    below = tail.scores[:room] - tail.scores[0] + head.scores.min() - 1
-    return RankedBooks(
-        np.concatenate([head.book_nums, tail.book_nums[:room]]),
-        np.concatenate([head.scores, below]),
-    )

@@ -1,8 +1,9 @@
 """What a catalogue says of its books, in the order of the vocabulary, ready to be filtered by."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,9 @@ from pipelines.models.base import BookNums
 
 Numbers = npt.NDArray[np.float64]
 """Shape (n_books,); NaN where nothing is known."""
+
+NAMES_KEPT = 50_000
+"""Titles read from the table once, at most: reading one takes longer than ranking it."""
 
 _LETTERS = str.maketrans(
     {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "\u0131": "i"}
@@ -91,6 +95,8 @@ class Catalogue:
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
+        self.named = lru_cache(NAMES_KEPT)(self._named)
+        """Title and authors of a book_num."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -108,6 +114,15 @@ class Catalogue:
         return NameIndex.of(self.table["language"])
 
     @cached_property
+    def genre_sizes(self) -> list[tuple[str, int]]:
+        """Each genre in its most frequent spelling, and how many books are of it; large first."""
+        spelled = _flattened(self.table["genres"].combine_chunks())[0].drop_null()
+        counts = sorted(Counter(spelled.to_pylist()).items(), key=lambda c: (-c[1], c[0]))
+        spellings = {folded(name): name for name, _ in reversed(counts)}
+        sizes = [(name, len(self.genres.books([name]))) for key, name in spellings.items() if key]
+        return sorted(sizes, key=lambda size: (-size[1], size[0]))
+
+    @cached_property
     def years(self) -> Numbers:
         return self._numbers("year")
 
@@ -121,11 +136,9 @@ class Catalogue:
         """Whether any book has an author or a genre."""
         return bool(len(self.genres) or len(self.authors))
 
-    def title(self, book_num: int) -> str:
-        return self.table["title"][book_num].as_py() or "an untitled book"
-
-    def authors_of(self, book_num: int) -> tuple[str, ...]:
-        return tuple(self.table["authors"][book_num].as_py() or ())
+    def _named(self, book_num: int) -> tuple[str, tuple[str, ...]]:
+        title = self.table["title"][book_num].as_py() or "an untitled book"
+        return title, tuple(self.table["authors"][book_num].as_py() or ())
 
     def entry(self, book_num: int) -> dict[str, Any]:
         """All that is known of a book, fit for JSON."""

@@ -10,18 +10,14 @@ by Recommending Users to Items", doi 10.1145/2645710.2645744].
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from pipelines.data.interactions import History, Interactions
-from pipelines.models.base import Recommender, Scores
+from pipelines.models.base import Recommender, ScoreMatrix, Scores
 
 LIST_LENGTH = 10
 MAX_READERS = 2000
 MAX_CELLS = 64_000_000
 """Bounds the memory of a score matrix to 256 MB."""
-
-ScoreMatrix = npt.NDArray[np.float32]
-"""Shape (n_readers, n_books); -inf where nothing is said, or the reader has met the book."""
 
 
 def max_readers(n_books: int) -> int:
@@ -39,7 +35,7 @@ def sampled(interactions: Interactions, rng: np.random.Generator) -> list[Histor
 
 
 def score_matrix(model: Recommender, histories: Sequence[History], n_books: int) -> ScoreMatrix:
-    """What a model says of every book to every reader; a row a history."""
+    """What a model says of every book to every reader; -inf also where the reader has met it."""
     matrix = np.empty((len(histories), n_books), np.float32)
     for row, history in zip(matrix, histories, strict=True):
         row[:] = model.score(history)

@@ -18,6 +18,7 @@ from pipelines.models.base import (
     KeepsReaders,
     ModelConfig,
     Recommender,
+    ScoreMatrix,
     Scores,
 )
 from pipelines.models.blending import bucket_of, normalised
@@ -92,14 +93,47 @@ class HybridRecommender(Recommender):
         """Weighted means less what `damping` takes, in [-1, 1]; -inf where every part is silent."""
         return self.score_damped(history, self.config.damping)
 
+    def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
+        return self.score_many_damped(histories, self.config.damping)
+
     def score_damped(self, history: History, damping: float) -> Scores:
         """The same with another damping than the configured one."""
-        weights = self.config.weights_for(len(history.liked))
-        said = [(weight, part.score(history)) for part, weight in _weighted(self.parts, weights)]
+        scores: Scores = self.score_many_damped([history], damping)[0]
+        return scores
+
+    def score_many_damped(self, histories: Sequence[History], damping: float) -> ScoreMatrix:
+        """Several histories with that damping, a row each."""
+        rows: list[Scores] = [np.empty(0, np.float32)] * len(histories)
+        for weights, members in self._by_weights(histories):
+            weighted = _weighted(self.parts, weights)
+            asked = [histories[member] for member in members]
+            said = [(weight, part.score_many(asked)) for part, weight in weighted]
+            for row, member in enumerate(members):
+                of_one = [(weight, scores[row]) for weight, scores in said]
+                rows[member] = self._blended(of_one, histories[member], damping)
+        return np.stack(rows)
+
+    def _by_weights(self, histories: Sequence[History]) -> list[tuple[dict[str, float], list[int]]]:
+        """The weights that histories get, and the positions of those that get them."""
+        members: dict[int, list[int]] = {}
+        for position, history in enumerate(histories):
+            bucket = bucket_of(len(history.liked), self.config.by_history)
+            members.setdefault(bucket, []).append(position)
+        return [(self.config.weights_for(bucket), found) for bucket, found in members.items()]
+
+    def _blended(
+        self, said: Sequence[tuple[float, Scores]], history: History, damping: float
+    ) -> Scores:
         scores = _weighted_mean(said, history.book_nums)
         if not damping or not len(history.liked):  # nothing is shown for fitting an unknown taste
             return scores
         return damped(scores, self.thresholds_, damping)
+
+    def alone(self, name: str) -> "HybridRecommender":
+        """One part by itself, its scores on the scale of all; nothing is spread."""
+        part = HybridRecommender(HybridConfig(weights={name: 1.0}), {name: self.parts[name]})
+        part.thresholds_ = np.zeros_like(self.thresholds_)
+        return part
 
     def similarity(self, book_num: int) -> Scores:
         """Weighted means of the parts that know similar books, in [0, 1]."""

@@ -34,12 +34,16 @@ class PopularityRecommender(Recommender):
 
     def fit(self, data: TrainingData, *, rng: np.random.Generator) -> Self:  # noqa: ARG002
         """Count; nothing is random here."""
-        matrix = data.interactions.matrix
-        likings = np.maximum(matrix.data, 0) * self._discounts(data.interactions)
+        self.scores_ = self.scores_from(data.interactions)
+        return self
+
+    def scores_from(self, interactions: Interactions) -> Scores:
+        """What `fit` learns from these."""
+        matrix = interactions.matrix
+        likings = np.maximum(matrix.data, 0) * self._discounts(interactions)
         # In float64, whose sums of a few weights do not depend on how the rows were cut.
         sums = np.bincount(matrix.indices, weights=likings, minlength=matrix.shape[1])
-        self.scores_ = np.log1p(sums).astype(np.float32)
-        return self
+        return np.log1p(sums).astype(np.float32)
 
     def _discounts(self, interactions: Interactions) -> npt.NDArray[np.float64]:
         """What each liking counts, parallel to `interactions.matrix.data`."""
@@ -83,9 +87,9 @@ class RecentPopularityRecommender(PopularityRecommender):
     config: RecentPopularityConfig
 
     def _discounts(self, interactions: Interactions) -> npt.NDArray[np.float64]:
-        liked = interactions.matrix.data > 0
-        if interactions.days is None or np.isnan(interactions.days[liked]).all():
+        if interactions.days is None or not interactions.has_times:
             return super()._discounts(interactions)
+        liked = interactions.matrix.data > 0
         days = interactions.days.astype(np.float64)
         newest, oldest = np.nanmax(days[liked]), np.nanmin(days[liked])
         ages = newest - np.where(liked & ~np.isnan(days), days, oldest)

@@ -28,12 +28,13 @@ class BundleModel:
             Columns user_id, rank (from 1), book_id, score; best first within a reader.
         """
         n = int((params or {}).get("n", 10))
+        user_ids = model_input["user_id"]
+        histories = [self.bundle.history(str(user_id)) for user_id in user_ids]
+        answers = self.bundle.recommend_to(histories, n, explain=False)
         rows = [
             {"user_id": user_id, "rank": rank, "book_id": item.book_id, "score": item.score}
-            for user_id in model_input["user_id"]
-            for rank, item in enumerate(
-                self.bundle.recommend(str(user_id), n, explain=False).items, start=1
-            )
+            for user_id, answer in zip(user_ids, answers, strict=True)
+            for rank, item in enumerate(answer.items, start=1)
         ]
         return pd.DataFrame(rows, columns=["user_id", "rank", "book_id", "score"])
 

@@ -49,6 +49,8 @@ class Filters(BaseModel):
     """Of the mean of all readers' ratings, on the scale of the source."""
     exclude: Annotated[tuple[Name, ...], Field(max_length=10_000)] = ()
     """Ids of books, as a URL writes them; unknown ones are ignored."""
+    only: Annotated[tuple[Name, ...], Field(max_length=10_000)] | None = None
+    """Ids of the books to choose among, likewise; all books where it is None."""
     exclude_seen: bool = True
     """Whether books that the reader has met are left out, liked or not."""
 
@@ -63,9 +65,9 @@ class Filters(BaseModel):
         allowed = np.ones(len(catalogue), np.bool_)
         for fitting in self._fitting(catalogue):
             allowed &= fitting
-        known = [key for text in self.exclude if (key := books.parse(text)) is not None]
-        if known:
-            allowed[books.nums(known)] = False
+        if self.only is not None:
+            allowed &= _mask(books.known(self.only), len(catalogue))
+        allowed[books.known(self.exclude)] = False
         return np.flatnonzero(~allowed).astype(np.int32)
 
     def _fitting(self, catalogue: Catalogue) -> list[npt.NDArray[np.bool_]]:
@@ -93,6 +95,8 @@ class Reranking(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    model: Name | None = None
+    """The part of the hybrid that is asked alone; all of them together where it is None."""
     filters: Filters = Filters()
     diversity: Knob = 0.0
     """0 is as ranked, 1 the most varied; see `diversified`."""

@@ -8,7 +8,7 @@ from pipelines.data.splits import Part
 from pipelines.evaluation.damping import choose_damping
 from pipelines.evaluation.protocol import Holdout, holdout
 from pipelines.models.blending import fit_blend
-from pipelines.models.bundle import ModelBundle
+from pipelines.models.bundle import BundleConfig, ModelBundle
 from pipelines.models.exposure import max_readers, score_matrix
 from pipelines.models.hybrid import HybridConfig, HybridRecommender
 from pipelines.models.popularity import PopularityRecommender
@@ -48,6 +48,7 @@ def run(ctx: RunContext) -> Summary:
             books=dataset.books,
             interactions=everything,
             catalogue=dataset.catalogue,
+            config=BundleConfig(rating_scale=ctx.summary("preprocess")["rating_scale"]),
         ).save(draft.folder / "bundle")
         draft.summary |= {
             "weights": blend.weights,

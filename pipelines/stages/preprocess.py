@@ -49,6 +49,7 @@ def run(ctx: RunContext) -> Summary:
             "liked": int((dataset.weights > 0).sum()),
             **{part.name.lower(): int((dataset.parts == part).sum()) for part in Part},
             "models": list(ctx.settings.models),
+            "rating_scale": ctx.summary("validate")["rating_scale"],
         }
     return draft.summary
 

@@ -3,7 +3,7 @@
 import secrets
 from typing import Annotated
 
-from fastapi import Depends, HTTPException, Path, Query, Request
+from fastapi import Depends, HTTPException, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from serving.bootstrap import Components
@@ -32,7 +32,6 @@ async def _book_id(book_id: _RawId) -> str:
 Parts = Annotated[Components, Depends(_components)]
 UserId = Annotated[str, Depends(_user_id)]
 BookId = Annotated[str, Depends(_book_id)]
-Length = Annotated[int, Query(ge=1, le=500, description="The longest list wanted.")]
 
 
 async def require_admin(

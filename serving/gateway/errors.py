@@ -12,9 +12,17 @@ from pipelines.errors import (
     BookNotFoundError,
     BookrecError,
     CacheUnavailableError,
+    CursorError,
+    CursorExpiredError,
     NoModelError,
+    NoSearchError,
+    UnknownPartError,
 )
 from serving.gateway.schemas import Problem
+
+MAX_ERRORS = 20
+"""Of one request; who sends a thousand wrong ids need not read of each."""
+MAX_CHARACTERS = 200
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -30,6 +38,10 @@ class Shown(NamedTuple):
 
 
 TABLE: dict[type[BookrecError], Shown] = {
+    UnknownPartError: Shown(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown-part", "Unknown model part"),
+    CursorError: Shown(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "Invalid cursor"),
+    CursorExpiredError: Shown(HTTPStatus.GONE, "cursor-expired", "Cursor expired"),
+    NoSearchError: Shown(HTTPStatus.SERVICE_UNAVAILABLE, "no-search", "No search in this model"),
     BookNotFoundError: Shown(HTTPStatus.NOT_FOUND, "book-not-found", "Book not found"),
     NoModelError: Shown(
         HTTPStatus.SERVICE_UNAVAILABLE, "no-model", "No model in service", retry_after=10
@@ -80,8 +92,26 @@ def internal_problem(request_id: str | None) -> Response:
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these problems."""
-    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
-    return {s: {"description": HTTPStatus(s).phrase, "content": content} for s in statuses}
+    return {status: _described(status) for status in statuses}
+
+
+def _described(status: int) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    content = {MEDIA_TYPE: {"schema": schema, "examples": _examples(status)}}
+    return {"description": HTTPStatus(status).phrase, "content": content}
+
+
+def _examples(status: int) -> dict[str, Any]:
+    """One of each kind that has this status."""
+    kinds = {shown.slug: shown for shown in TABLE.values() if shown.status == status}
+    named = {
+        slug: {"type": f"urn:bookrec:problem:{slug}", "title": shown.title}
+        for slug, shown in kinds.items()
+    } or {"problem": {"type": "about:blank", "title": HTTPStatus(status).phrase}}
+    return {
+        slug: {"value": {**told, "status": status, "detail": "What is wrong, in one line."}}
+        for slug, told in named.items()
+    }
 
 
 def install(app: FastAPI) -> None:
@@ -105,8 +135,8 @@ async def _http(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
     errors = [
-        {"where": ".".join(str(part) for part in e["loc"]), "wrong": e["msg"]}
-        for e in error.errors()
+        {"where": _plain(".".join(str(part) for part in e["loc"])), "wrong": _plain(e["msg"])}
+        for e in error.errors()[:MAX_ERRORS]
     ]
     return problem(
         _request_id(request),
@@ -116,6 +146,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
         title="Invalid request",
         errors=errors,
     )
+
+
+def _plain(text: str) -> str:
+    """Names of fields are the caller's: of any length, and with halves of characters in them."""
+    return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def _shown(shown: Shown, request_id: str | None, message: str) -> Response:

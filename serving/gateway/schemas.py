@@ -1,14 +1,16 @@
 """What the API answers. Ids keep the type they have in the catalogue: a number stays a number."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
 from pipelines.data.interactions import Id
 from serving.model_slot import LoadedModel, Refusal
-from serving.recommendation import ServedAnswer
+from serving.recommending.paging import ServedAnswer
 
 
 class RankedBook(BaseModel):
@@ -19,11 +21,12 @@ class RankedBook(BaseModel):
     title: str = Field(examples=["The Left Hand of Darkness"])
     authors: tuple[str, ...] = Field(examples=[["Ursula K. Le Guin"]])
     score: float = Field(
-        description="Comparable within this list only; never ascends.", examples=[0.87]
+        description="Comparable within this list only; never ascends, unless varied.",
+        examples=[0.87],
     )
     reasons: tuple[str, ...] = Field(
-        description="Why it stands here, for a reader's eyes.",
-        examples=[["Because you liked The Dispossessed"]],
+        description="Why it stands here, for a reader's eyes; where asked for with `explain`.",
+        examples=[["because you liked The Dispossessed"]],
     )
 
 
@@ -33,18 +36,29 @@ class BookList(BaseModel):
     recommendation_id: UUID = Field(default_factory=uuid4, description="Names this answer.")
     model_version: int = Field(examples=[3])
     source: Literal["cache", "model", "fallback"] = Field(
-        description="`fallback`: popular books, because nothing is known about whom it is for."
+        description="`fallback`: popular books, because nothing else is known: not about whom it "
+        "is for, or not when books were read.",
+        examples=["model"],
     )
     items: list[RankedBook]
+    next_cursor: str | None = Field(
+        None,
+        description="Ask the same with this `cursor` for what follows; null where the list ended. "
+        "Another model in service ends it too, with status 410.",
+        examples=["My0xYTJiM2M0ZDVlNmY6MTA"],
+    )
 
     @classmethod
     def of(cls, answer: ServedAnswer, **fields: Any) -> Self:
         """The list of `answer`, with the remaining fields as given."""
-        items = [
-            RankedBook.model_construct(rank=rank, **vars(item))
-            for rank, item in enumerate(answer.items, start=1)
-        ]
-        return cls(model_version=answer.model_version, source=answer.source, items=items, **fields)
+        items = [RankedBook.model_construct(**item) for item in _ranked(answer)]
+        return cls(
+            model_version=answer.model_version,
+            source=answer.source,
+            items=items,
+            next_cursor=answer.next_cursor,
+            **fields,
+        )
 
 
 class ReadersList(BookList):
@@ -53,10 +67,63 @@ class ReadersList(BookList):
     user_id: Id = Field(examples=[4213])
 
 
+class ReadersLists(BaseModel):
+    """Recommendations for many readers, in the order asked."""
+
+    lists: list[ReadersList]
+
+    @classmethod
+    def json_of(cls, answers: Sequence[ServedAnswer]) -> bytes:
+        """The document at once: to make and check ten thousand models would take far longer."""
+        lists = [
+            {
+                "recommendation_id": uuid4(),
+                "model_version": answer.model_version,
+                "source": answer.source,
+                "items": _ranked(answer),
+                "next_cursor": None,
+                "user_id": answer.asked_for,
+            }
+            for answer in answers
+        ]
+        return to_json({"lists": lists})
+
+
+class SessionList(BookList):
+    """Recommendations among or after books that were named."""
+
+    unknown: tuple[str, ...] = Field(
+        description="What was named and is not in the catalogue.", examples=[["17"]]
+    )
+
+
 class SimilarBooks(BookList):
     """Books like one book."""
 
     book_id: Id = Field(examples=[1302])
+
+
+class SimilarToSeveral(SessionList):
+    """Books like some books."""
+
+    book_ids: list[Id] = Field(examples=[[1302, 17]])
+
+
+def _ranked(answer: ServedAnswer) -> list[dict[str, Any]]:
+    return [{"rank": rank, **vars(item)} for rank, item in enumerate(answer.items, start=1)]
+
+
+class Genre(BaseModel):
+    """A genre, as it is mostly spelt."""
+
+    name: str = Field(examples=["fantasy"])
+    books: int = Field(examples=[1204])
+
+
+class Genres(BaseModel):
+    """The genres of a catalogue, large ones first."""
+
+    genres: list[Genre]
 
 
 class Book(BaseModel):
@@ -94,6 +161,11 @@ class CurrentModel(BaseModel):
         description="As registered: metrics, and where the report on its data lies.",
         examples=[{"ndcg_at_10": "0.1812", "data_quality_report": "…/profile/report.html"}],
     )
+    parts: dict[str, float] = Field(
+        description="The models that it blends and how much each counts, for a reader of average "
+        "history; each can be asked alone, as `model`.",
+        examples=[{"item_knn": 0.41, "content": 0.22}],
+    )
     readers: int
     books: int
     last_refusal: RefusalReport | None
@@ -109,6 +181,7 @@ class CurrentModel(BaseModel):
             created_at=version.created_at,
             loaded_at=model.loaded_at,
             tags=dict(version.tags),
+            parts=model.bundle.weights,
             readers=len(model.bundle.users),
             books=len(model.bundle.books),
             last_refusal=RefusalReport.of(refusal) if refusal is not None else None,

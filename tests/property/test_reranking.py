@@ -110,7 +110,8 @@ def test_all_that_is_shown_fits_and_nothing_that_fits_is_missing(
 ):
     """n books come back whenever n fit, unmet unless met ones are asked for."""
     reranking = Reranking(filters=wanted, diversity=diversity, popularity_damping=damping)
-    shown = served._ranked(History.of(liked), n, reranking)[0].book_nums.tolist()
+    (answer,) = served.recommend_to([History.of(liked)], n, reranking=reranking)
+    shown = [item.book_id // 10 - 1 for item in answer.items]
     fitting = {num for num in range(N_BOOKS) if fits(num, wanted)}
     if wanted.exclude_seen:
         fitting -= set(liked)

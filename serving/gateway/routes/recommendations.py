@@ -1,10 +1,20 @@
 """What a reader might like."""
 
-from fastapi import APIRouter
+import asyncio
+from typing import Annotated
 
-from serving.gateway.deps import Length, Parts, UserId
+from fastapi import APIRouter, Query, Response
+
+from serving.gateway.deps import Parts, UserId
 from serving.gateway.errors import described
-from serving.gateway.schemas import ReadersList
+from serving.gateway.requests import (
+    BatchRequest,
+    ReaderQuery,
+    RerankRequest,
+    SessionRequest,
+    reads,
+)
+from serving.gateway.schemas import ReadersList, ReadersLists, SessionList
 
 router = APIRouter(tags=["recommendations"])
 
@@ -12,10 +22,61 @@ router = APIRouter(tags=["recommendations"])
 @router.get(
     "/users/{user_id}/recommendations",
     summary="Books for a reader",
-    responses=described(422, 503),
+    responses=described(410, 422, 503),
 )
-async def recommend(parts: Parts, user_id: UserId, n: Length = 10) -> ReadersList:
+async def recommend(
+    parts: Parts, user_id: UserId, wishes: Annotated[ReaderQuery, Query()]
+) -> ReadersList:
     """Unread books, best first; for an unknown reader popular ones, with source `fallback`."""
-    answer = await parts.recommendations.recommend(user_id, n)
-    parts.metrics.recommendations.labels(answer.source).inc()
+    answer = await parts.recommendations.recommend(
+        user_id, wishes.page, explain=wishes.explain, reranking=wishes.reranking()
+    )
     return ReadersList.of(answer, user_id=answer.asked_for)
+
+
+@router.post(
+    "/recommendations",
+    summary="Books for a history",
+    responses=described(400, 410, 422, 503),
+)
+async def recommend_for(parts: Parts, wishes: SessionRequest) -> SessionList:
+    """Books for somebody who read these, whoever they are: nothing of it is kept."""
+    answer = await parts.recommendations.recommend_for(
+        reads(wishes.history), wishes.page, explain=wishes.explain, reranking=wishes.reranking()
+    )
+    return SessionList.of(answer, unknown=answer.unknown)
+
+
+@router.post(
+    "/recommendations/batch",
+    summary="Books for many readers",
+    response_model=ReadersLists,
+    responses=described(400, 422, 503),
+)
+async def batch(parts: Parts, wishes: BatchRequest) -> Response:
+    """A list for each reader, in the order asked; far cheaper than asking for one after another."""
+    answers = await parts.recommendations.recommend_to_many(
+        [str(user_id) for user_id in wishes.user_ids],
+        wishes.n,
+        explain=wishes.explain,
+        reranking=wishes.reranking(),
+    )
+    content = await asyncio.to_thread(ReadersLists.json_of, answers)
+    return Response(content, media_type="application/json")
+
+
+@router.post(
+    "/recommendations/rerank",
+    summary="Some books in a reader's order",
+    responses=described(400, 422, 503),
+)
+async def rerank(parts: Parts, wishes: RerankRequest) -> SessionList:
+    """The given books, those that suit the reader best first; `unknown` ones are left out."""
+    answer = await parts.recommendations.rerank(
+        str(wishes.user_id) if wishes.history is None else reads(wishes.history),
+        [str(book_id) for book_id in wishes.book_ids],
+        wishes.n or len(wishes.book_ids),
+        explain=wishes.explain,
+        wishes=wishes.reranking(),
+    )
+    return SessionList.of(answer, unknown=answer.unknown)

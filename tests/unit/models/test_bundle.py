@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from pipelines.data.interactions import Vocabulary
-from pipelines.errors import ArtifactError
+from pipelines.errors import ArtifactError, NoSearchError
 from pipelines.models.base import RankedBooks
-from pipelines.models.bundle import ModelBundle, _joined
-from pipelines.models.catalogue import Catalogue
+from pipelines.models.bundle import ModelBundle, Read
 from pipelines.models.content import ContentRecommender
+from pipelines.models.lists import _joined
 from pipelines.models.reranking import Filters, Reranking
 from tests.factories import N_BOOKS, USERS, bundle, catalogue
 
@@ -21,6 +21,10 @@ def served(request, tmp_path_factory) -> ModelBundle:
     folder = tmp_path_factory.mktemp("bundle") / "bundle"
     made.save(folder)
     return ModelBundle.load(folder)
+
+
+def read(*book_ids):
+    return [Read(book_id) for book_id in book_ids]
 
 
 def ids(answer):
@@ -99,13 +103,13 @@ def test_batch_equals_single(served):
 def test_unknown_reader_of_a_history_gets_what_a_known_one_gets(served):
     """`bob` has met nothing that he does not like."""
     liked = [str(10 * (int(b) + 1)) for b in served.interactions.history(1).book_nums]
-    answer = served.recommend_for_history([*liked, "999", "", liked[0]], N_BOOKS)
+    answer = served.recommend_for_history(read(*liked, "999", "", liked[0]), N_BOOKS)
     assert answer == served.recommend("bob", N_BOOKS)
     assert answer.source == "model"
 
 
 def test_liked_books_that_nobody_knows_give_popular_ones(served):
-    assert served.recommend_for_history(["999", "x"], 3) == served.popular(3)
+    assert served.recommend_for_history(read("999", "x"), 3) == served.popular(3)
     assert served.recommend_for_history([], 3) == served.popular(3)
 
 
@@ -113,15 +117,15 @@ def test_unknown_readers_may_have_wishes_too(served):
     reranking = Reranking(filters=Filters(genres=("crime",)))
     answer = served.recommend("nobody", 3, reranking=reranking)
     assert ids(answer) == [80, 90, 100]
-    assert answer == served.popular(3, filters=reranking.filters)
+    assert answer == served.popular(3, reranking=reranking)
     assert answer == served.recommend_for_history([], 3, reranking=reranking)
 
 
 def test_similar_books_that_fit(served):
-    near = ids(served.similar("80", N_BOOKS))
+    near = ids(served.similar(["80"], N_BOOKS))
     assert near[0] == 90
     assert len(near) > 1
-    fitting = served.similar("80", N_BOOKS, filters=Filters(exclude=("90",)))
+    fitting = served.similar(["80"], N_BOOKS, reranking=Reranking(filters=Filters(exclude=("90",))))
     assert ids(fitting) == near[1:]
 
 
@@ -130,7 +134,7 @@ class Searching(ContentRecommender):
 
     def search(self, text: str, n: int) -> RankedBooks:
         found = np.array([11, 10][: n if text else 0], np.int32)
-        return RankedBooks(found, np.ones(len(found), np.float32))
+        return RankedBooks(found, np.array([2, 1], np.float32)[: len(found)])
 
 
 def test_search_asks_the_part_that_can():
@@ -147,7 +151,8 @@ def test_search_asks_the_part_that_can():
 def test_search_without_a_part_that_can_has_no_answer():
     served = bundle()
     served.hybrid.parts.pop("content")
-    assert served.search("a war", 5) is None
+    with pytest.raises(NoSearchError, match="content"):
+        served.search("a war", 5)
 
 
 def test_reasons_can_be_left_out(served):
@@ -158,7 +163,7 @@ def test_reasons_can_be_left_out(served):
 
 
 def test_similar_books(served):
-    answer = served.similar("80", 2)
+    answer = served.similar(["80"], 2)
     assert answer.source == "model"
     assert ids(answer)[0] == 90
     assert 80 not in ids(answer)
@@ -186,15 +191,16 @@ def test_text_ids_survive_saving(tmp_path):
     assert list(loaded.books) == book_ids
     assert list(loaded.users) == USERS
     assert loaded.book("漢字")["book_id"] == "漢字"
-    assert loaded.similar("09", 3) is not None
-    assert loaded.similar("9.0", 3) is None
+    assert loaded.similar(["09"], 3) is not None
+    assert loaded.similar(["9.0"], 3) is None
 
 
 def test_missing_title_and_authors_are_no_error():
     served = bundle()
     table = catalogue().to_pandas()
     table["title"], table["authors"] = None, None
-    served.catalogue = Catalogue(catalogue().from_pandas(table, preserve_index=False))
+    parts = (served.hybrid, served.popularity, served.users, served.books, served.interactions)
+    served = ModelBundle(*parts, catalogue().from_pandas(table, preserve_index=False))
     item = served.recommend("ann", 1).items[0]
     assert item.authors == ()
     assert item.reasons[0] == "because you liked an untitled book"
@@ -239,15 +245,15 @@ def test_corrupt_byte_in_any_file_is_refused(tmp_path):
 def test_filled_up_scores_stand_below_even_the_lowest():
     head = RankedBooks(np.array([4, 9], np.int32), np.array([0.5, 0], np.float32))
     tail = RankedBooks(np.array([7, 1, 2], np.int32), np.array([3, 2, 2], np.float32))
-    joined = _joined(head, tail, 4)
-    assert joined.book_nums.tolist() == [4, 9, 7, 1]
-    assert joined.scores.tolist() == [0.5, 0, -1, -2]
+    joined = _joined(head, tail)
+    assert joined.book_nums.tolist() == [4, 9, 7, 1, 2]
+    assert joined.scores.tolist() == [0.5, 0, -1, -2, -2]
 
 
 def test_filled_up_scores_stand_below_a_varied_head_too():
     head = RankedBooks(np.array([4, 9, 3], np.int32), np.array([0.5, 0, 0.25], np.float32))
     tail = RankedBooks(np.array([7], np.int32), np.array([3], np.float32))
-    assert _joined(head, tail, 4).scores.tolist() == [0.5, 0, 0.25, -1]
+    assert _joined(head, tail).scores.tolist() == [0.5, 0, 0.25, -1]
 
 
 @pytest.mark.parametrize("book_ids", [None, [f"b{num:02}" for num in range(N_BOOKS)]])
@@ -258,7 +264,9 @@ def test_a_book_is_found_by_the_id_of_any_of_its_editions(tmp_path, book_ids):
     made.save(tmp_path / "bundle")
     served = ModelBundle.load(tmp_path / "bundle")
     assert served.book("0-30")["book_id"] == work
-    assert served.similar("0-30", 3) == served.similar(str(work), 3)
-    assert served.recommend_for_history(["0-30"], 3) == made.recommend_for_history([str(work)], 3)
+    assert served.similar(["0-30"], 3) == served.similar([str(work)], 3)
+    assert served.recommend_for_history(read("0-30"), 3) == made.recommend_for_history(
+        read(str(work)), 3
+    )
     barred = Reranking(filters=Filters(exclude=("0-30",)))
     assert work not in ids(served.recommend("nobody", N_BOOKS, reranking=barred))

@@ -84,7 +84,7 @@ class Case:
 
 def cases(bundle: ModelBundle) -> Iterator[Case]:
     """The five best books of each of some readers who like at least six."""
-    num_of = {bundle.catalogue.title(num): num for num in range(len(bundle.books))}
+    num_of = {bundle.catalogue.named(num)[0]: num for num in range(len(bundle.books))}
     for user_num in range(N_ASKED):
         history = bundle.interactions.history(user_num)
         if len(history.liked) < 6:

@@ -5,8 +5,9 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from pipelines.data.interactions import History
 from pipelines.models.base import RankedBooks
-from pipelines.models.bundle import ModelBundle
+from pipelines.models.bundle import ModelBundle, Read
 from pipelines.models.factory import create
 from pipelines.models.reranking import UNCHANGED, Filters, Reranking, diversified, likeness
 from tests.factories import N_BOOKS, USERS, bundle, catalogue, checkerboard_data
@@ -31,6 +32,11 @@ def served() -> ModelBundle:
     means = pa.array([*(1 + num / 2 for num in range(N_BOOKS - 1)), None], pa.float64())
     table = changed(catalogue(), language=["en", "fr"] * 5 + ["de", None])
     return with_catalogue(table.append_column("mean_rating", means))
+
+
+def mixed(served: ModelBundle, history: History, n: int, wishes: Reranking = UNCHANGED):
+    (made,) = served._lists.lists([history], n, wishes)
+    return made.ranked, made.n_modelled
 
 
 def ids(answer) -> list[int]:
@@ -83,8 +89,9 @@ def test_only_fitting_books_are_shown_and_all_of_them(served, filters, expected)
 def test_filters_that_nothing_fits_give_an_empty_list(served, filters):
     for user in [*USERS, "nobody"]:
         assert asked(served, user, **filters) == []
-    assert served.popular(5, filters=Filters(**filters)).items == ()
-    assert served.similar("80", 5, filters=Filters(**filters)).items == ()
+    reranking = Reranking(filters=Filters(**filters))
+    assert served.popular(5, reranking=reranking).items == ()
+    assert served.similar(["80"], 5, reranking=reranking).items == ()
 
 
 def test_as_many_books_come_back_as_fit_however_low_they_rank(served):
@@ -113,14 +120,16 @@ def test_a_met_book_is_no_reason_for_itself():
     factors.fit(checkerboard_data(), rng=np.random.default_rng(0))
     served.hybrid.parts = {"item_knn": factors}
     reranking = Reranking(filters=Filters(exclude_seen=False))
-    items = served.recommend_for_history(["10", "30"], N_BOOKS, reranking=reranking).items
+    items = served.recommend_for_history(
+        [Read("10"), Read("30")], N_BOOKS, reranking=reranking
+    ).items
     reasons = {i.book_id: i.reasons for i in items}
     assert reasons[10] == ("because you liked The Grey Sea",)
     assert reasons[30] == ("because you liked The Grey Wizard",)
 
 
 def test_reader_who_has_met_everything_gets_an_empty_list(served):
-    every = [str(i) for i in range(10, 130, 10)]
+    every = [Read(str(i)) for i in range(10, 130, 10)]
     for reranking in (UNCHANGED, Reranking(diversity=0.5, popularity_damping=0.5)):
         answer = served.recommend_for_history(every, 5, reranking=reranking)
         assert (answer.items, answer.source) == ((), "fallback")
@@ -180,9 +189,9 @@ def test_wishes_cannot_be_changed_afterwards():
 def test_unchanged_lists_are_the_same_to_the_last_bit(served):
     for user_num in range(len(USERS)):
         history = served.interactions.history(user_num)
-        plain, n_plain = served._ranked(history, 6)
+        plain, n_plain = mixed(served, history, 6)
         # Barring nothing but an unknown book goes the long way round.
-        same, n_same = served._ranked(history, 6, Reranking(filters=Filters(exclude=("none",))))
+        same, n_same = mixed(served, history, 6, Reranking(filters=Filters(exclude=("none",))))
         assert plain.book_nums.tobytes() == same.book_nums.tobytes()
         assert plain.scores.tobytes() == same.scores.tobytes()
         assert n_plain == n_same
@@ -276,8 +285,8 @@ def test_nothing_is_alike_where_no_part_knows_similar_books():
 
 def test_damping_lowers_each_score_by_what_the_book_must_reach(served):
     history = served.interactions.history(0)
-    plain, n_plain = served._ranked(history, N_BOOKS)
-    lowered, n_lowered = served._ranked(history, N_BOOKS, Reranking(popularity_damping=0.5))
+    plain, n_plain = mixed(served, history, N_BOOKS)
+    lowered, n_lowered = mixed(served, history, N_BOOKS, Reranking(popularity_damping=0.5))
     assert n_plain == n_lowered > 1
     thresholds = served.hybrid.thresholds_
     assert thresholds.max() > 0

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import CacheUnavailableError, ConfigurationError
-from pipelines.models.bundle import Recommendation
+from pipelines.models.answers import Recommendation
 from pipelines.storage.cache_keys import cache_key, list_key, reader_pattern
 from serving.cache import NullCache, RedisCache, decode, encode
 

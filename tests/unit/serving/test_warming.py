@@ -6,6 +6,7 @@ import pytest
 from pipelines.errors import CacheUnavailableError, NoModelError
 from pipelines.storage.cache_keys import cache_key
 from serving.bootstrap import Components
+from serving.recommending.paging import Page
 from serving.warming import BATCH_SIZE, WarmState
 from tests.fakes import FakeBundle, FakeCache
 from tests.serving_parts import Shelf, bundle, parts
@@ -60,7 +61,7 @@ async def test_every_reader_is_served_from_the_cache_afterwards(service: Compone
     state = await _finished(service)
     assert (state.outcome, state.done, state.version) == ("complete", READERS, 1)
     for reader in ("1", str(READERS)):
-        answer = await service.recommendations.recommend(reader, 10)
+        answer = await service.recommendations.recommend(reader, Page(10), explain=True)
         assert answer.source == "cache"
         held.let.release()
         assert answer.items == held.recommend(reader, 10).items

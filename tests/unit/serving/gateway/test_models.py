@@ -17,6 +17,7 @@ def test_the_model_in_service_is_described(http: TestClient):
         "run_id": "hybrid-1",
         "aliases": ["champion"],
         "tags": {"ndcg_at_10": "0.18", CONTENT: "1"},
+        "parts": {"item_knn": 0.75, "content": 0.25},
         "readers": 20,
         "books": 300,
         "last_refusal": None,

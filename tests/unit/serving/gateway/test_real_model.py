@@ -27,10 +27,10 @@ def real(tmp_path: Path) -> Iterator[TestClient]:
 
 
 def test_a_reader_of_fantasy_gets_the_missing_volume(real: TestClient):
-    first = real.get("/api/v1/users/ann/recommendations").json()
+    first = real.get("/api/v1/users/ann/recommendations?explain=true").json()
     assert first["items"][0]["book_id"] == 30
     assert first["items"][0]["reasons"][0].startswith("because you liked The Grey")
-    second = real.get("/api/v1/users/ann/recommendations").json()
+    second = real.get("/api/v1/users/ann/recommendations?explain=true").json()
     assert (second["source"], second["items"]) == ("cache", first["items"])
 
 

@@ -12,10 +12,11 @@ READER = "/api/v1/users/{}/recommendations"
 
 
 def test_a_reader_gets_a_ranked_list(http: TestClient):
-    answer = http.get(READER.format(3), params={"n": 2})
+    answer = http.get(READER.format(3), params={"n": 2, "explain": True})
     assert answer.status_code == 200
     body = answer.json()
     assert UUID(body.pop("recommendation_id"))
+    assert body.pop("next_cursor")
     assert body == {
         "model_version": 1,
         "source": "model",

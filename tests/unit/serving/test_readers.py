@@ -1,11 +1,13 @@
 import pytest
 
 from pipelines.errors import BookNotFoundError, NoModelError
+from pipelines.models.reranking import UNCHANGED
 from pipelines.settings import CacheSettings
 from pipelines.storage.cache_keys import list_key
 from serving.bootstrap import Components
 from serving.metrics import ServingMetrics
-from serving.recommendation import Recommendations
+from serving.recommending.paging import Page
+from serving.recommending.readers import Recommendations
 from tests.fakes import FakeBundle, FakeCache
 from tests.serving_parts import Shelf, bundle, parts
 
@@ -29,8 +31,8 @@ def service(shelf: Shelf, model: FakeBundle, cache: FakeCache) -> Components:
 async def test_the_second_answer_comes_from_the_cache_and_is_equal(
     service: Components, model: FakeBundle
 ):
-    first = await service.recommendations.recommend("3", 10)
-    second = await service.recommendations.recommend("3", 10)
+    first = await service.recommendations.recommend("3", Page(10))
+    second = await service.recommendations.recommend("3", Page(10))
     assert (first.source, second.source) == ("model", "cache")
     assert first.items == second.items
     assert model.questions == ["3"]
@@ -40,14 +42,14 @@ async def test_the_second_answer_comes_from_the_cache_and_is_equal(
 async def test_any_length_up_to_the_cached_one_is_cut_from_the_same_list(
     service: Components, model: FakeBundle, n: int
 ):
-    await service.recommendations.recommend("3", 5)
-    answer = await service.recommendations.recommend("3", n)
+    await service.recommendations.recommend("3", Page(5))
+    answer = await service.recommendations.recommend("3", Page(n))
     assert answer.source == "cache"
-    assert answer.items == model.recommend("3", n).items
+    assert answer.items == model.recommend("3", n, explain=False).items
 
 
 async def test_longer_lists_are_computed_and_not_cached(service: Components, cache: FakeCache):
-    answer = await service.recommendations.recommend("3", 101)
+    answer = await service.recommendations.recommend("3", Page(101))
     assert (answer.source, len(answer.items)) == ("model", 101)
     assert not cache.values
 
@@ -55,7 +57,7 @@ async def test_longer_lists_are_computed_and_not_cached(service: Components, cac
 async def test_an_unknown_reader_gets_popular_books_that_are_not_cached(
     service: Components, model: FakeBundle, cache: FakeCache
 ):
-    answer = await service.recommendations.recommend("nobody", 5)
+    answer = await service.recommendations.recommend("nobody", Page(5))
     assert (answer.source, answer.asked_for) == ("fallback", "nobody")
     assert answer.items == model.popular(5).items
     assert not cache.values
@@ -67,59 +69,64 @@ async def test_a_known_reader_without_history_is_not_cached(shelf: Shelf, cache:
             return self.popular(n)
 
     shelf.publish(Forgetful(bundle().users, bundle().books))
-    answer = await parts(shelf, cache).recommendations.recommend("3", 5)
+    answer = await parts(shelf, cache).recommendations.recommend("3", Page(5))
     assert answer.source == "fallback"
     assert not cache.values
 
 
 async def test_ids_come_back_in_the_type_of_the_catalogue(service: Components):
-    assert (await service.recommendations.recommend("3", 1)).asked_for == 3
-    assert (await service.recommendations.similar("7", 1)).asked_for == 7
+    assert (await service.recommendations.recommend("3", Page(1))).asked_for == 3
+    assert (await service.shelves.similar(["7"], Page(1), UNCHANGED)).asked_for == 7
 
 
 async def test_an_unreachable_cache_changes_no_answer(service: Components, cache: FakeCache):
-    healthy = await service.recommendations.recommend("3", 10)
+    healthy = await service.recommendations.recommend("3", Page(10))
     cache.failure = "connection refused"
-    answer = await service.recommendations.recommend("3", 10)
+    answer = await service.recommendations.recommend("3", Page(10))
     assert (answer.source, answer.items) == ("model", healthy.items)
 
 
 async def test_an_unreadable_entry_is_replaced(service: Components, cache: FakeCache):
     key = list_key(service.model_name, "1-1", CacheSettings().list_length, "3")
     cache.values[key] = b"nonsense"
-    assert (await service.recommendations.recommend("3", 10)).source == "model"
-    assert (await service.recommendations.recommend("3", 10)).source == "cache"
+    assert (await service.recommendations.recommend("3", Page(10))).source == "model"
+    assert (await service.recommendations.recommend("3", Page(10))).source == "cache"
 
 
 async def test_a_longer_cached_length_counts_at_once(shelf: Shelf, cache: FakeCache):
     shelf.publish(bundle())
-    slot, operations = parts(shelf).slot, ServingMetrics(shelf.slot()).cache_operations
+    slot, metrics = parts(shelf).slot, ServingMetrics(shelf.slot())
     short, long = (
-        Recommendations(slot, cache, CacheSettings(list_length=length), "model", operations)
+        Recommendations(slot, cache, CacheSettings(list_length=length), "model", metrics)
         for length in (5, 50)
     )
-    assert len((await short.recommend("3", 5)).items) == 5
-    assert len((await long.recommend("3", 20)).items) == 20
+    assert len((await short.recommend("3", Page(5))).items) == 5
+    assert len((await long.recommend("3", Page(20))).items) == 20
 
 
 async def test_entries_of_another_version_are_not_seen(service: Components, shelf: Shelf):
-    await service.recommendations.recommend("3", 10)
+    await service.recommendations.recommend("3", Page(10))
     shelf.publish(bundle(title="Newer"))
     service.slot.refresh()
-    answer = await service.recommendations.recommend("3", 10)
+    answer = await service.recommendations.recommend("3", Page(10))
     assert (answer.source, answer.model_version) == ("model", 2)
     assert answer.items[0].title.startswith("Newer")
 
 
 async def test_books_that_are_not_there_are_not_found(service: Components):
     with pytest.raises(BookNotFoundError):
-        await service.recommendations.book("999")
+        await service.shelves.book("999")
     with pytest.raises(BookNotFoundError):
-        await service.recommendations.similar("999", 5)
+        await service.shelves.similar(["999"], Page(5), UNCHANGED)
 
 
 async def test_without_a_model_nothing_can_be_asked(shelf: Shelf):
-    ask = parts(shelf).recommendations
-    for question in (ask.recommend("3", 1), ask.similar("3", 1), ask.popular(1), ask.book("3")):
+    readers, shelves = parts(shelf).recommendations, parts(shelf).shelves
+    for question in (
+        readers.recommend("3", Page(1)),
+        shelves.similar(["3"], Page(1), UNCHANGED),
+        shelves.popular(Page(1), UNCHANGED),
+        shelves.book("3"),
+    ):
         with pytest.raises(NoModelError):
             await question

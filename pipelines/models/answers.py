@@ -1,0 +1,86 @@
+"""What readers are told: books with their names, and why they are there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.data.interactions import History, Id, Vocabulary
+from pipelines.models.base import BookNums, RankedBooks
+from pipelines.models.catalogue import Catalogue
+from pipelines.models.hybrid import HybridRecommender
+
+POPULAR = "popular with readers"
+TRENDING = "read by many lately"
+MAX_REASONS = 2
+
+Reasons = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One book of an answer; ids as they came in."""
+
+    book_id: Id
+    title: str
+    authors: tuple[str, ...]
+    score: float
+    reasons: Reasons
+    """Short sentences, the strongest first; empty where none was asked for or there is none."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Books, best first, and where they come from."""
+
+    items: tuple[Recommendation, ...]
+    source: str
+    """
+    "model", or "fallback": popular books, because nothing is known of this reader's taste, or of
+    when books were read where that was asked for.
+    """
+
+
+class AnswerWriter:
+    """Puts names to book_nums."""
+
+    def __init__(self, catalogue: Catalogue, books: Vocabulary) -> None:
+        self._catalogue = catalogue
+        self._books = books
+
+    def answer(self, ranked: RankedBooks, reasons: Sequence[Reasons], source: str) -> Answer:
+        """
+        A list with its names.
+
+        Args:
+            ranked: Best first.
+            reasons: Parallel to `ranked`; or empty, for none.
+            source: "model" or "fallback".
+        """
+        rows = zip(
+            self._books.ids(ranked.book_nums),
+            map(self._catalogue.named, ranked.book_nums.tolist()),
+            ranked.scores.tolist(),
+            reasons or [()] * len(ranked),
+            strict=True,
+        )
+        items = tuple(Recommendation(i, *names, score, why) for i, names, score, why in rows)
+        return Answer(items, source)
+
+    def because(
+        self, hybrid: HybridRecommender, liked: History, book_nums: BookNums
+    ) -> list[Reasons]:
+        """For each book the liked ones that carry it most, or else that it is popular."""
+        if not len(book_nums):
+            return []
+        amounts = hybrid.contributions(liked, book_nums)
+        # A met book, where such are shown, is no reason for itself.
+        amounts[book_nums[:, np.newaxis] == liked.book_nums] = 0
+        strongest = np.argsort(-amounts, axis=1, kind="stable")[:, :MAX_REASONS]
+        carries = np.take_along_axis(amounts, strongest, axis=1) > 0
+        rows = zip(liked.book_nums[strongest], carries, strict=True)
+        return [self._because(nums[carry].tolist()) for nums, carry in rows]
+
+    def _because(self, book_nums: Sequence[int]) -> Reasons:
+        titles = (self._catalogue.named(num)[0] for num in book_nums)
+        return tuple(f"because you liked {title}" for title in titles) or (POPULAR,)

@@ -1,0 +1,177 @@
+"""What readers can ask for themselves; knows nothing of HTTP."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from pipelines.data.interactions import History
+from pipelines.errors import CacheUnavailableError
+from pipelines.models.answers import Answer, Recommendation
+from pipelines.models.bundle import Read
+from pipelines.models.lists import FALLBACK
+from pipelines.models.reranking import UNCHANGED, Reranking
+from pipelines.settings import CacheSettings
+from pipelines.storage.cache_keys import list_key
+from serving.cache import RecommendationCache, decode, encode
+from serving.metrics import ServingMetrics
+from serving.model_slot import LoadedModel, ModelSlot
+from serving.recommending.paging import Page, ServedAnswer, skipped, turned, unknown_books
+
+log = structlog.get_logger()
+
+CACHE = "cache"
+Reader = str | Sequence[Read]
+"""The id of one, or what somebody has read."""
+
+
+class Recommendations:
+    """
+    Answers from the model in service, readers' plain lists through the cache.
+
+    Every method takes the model once and raises NoModelError where there is none; UnknownPartError
+    where a part is asked for that it does not have; CursorError for a cursor that leads nowhere.
+    """
+
+    def __init__(
+        self,
+        slot: ModelSlot,
+        cache: RecommendationCache,
+        settings: CacheSettings,
+        model_name: str,
+        metrics: ServingMetrics,
+    ) -> None:
+        self._slot = slot
+        self._cache = cache
+        self._settings = settings
+        self._model_name = model_name
+        self._lists = metrics.recommendations
+        self._operations = metrics.cache_operations
+
+    async def recommend(
+        self, user_id: str, page: Page, *, explain: bool = False, reranking: Reranking = UNCHANGED
+    ) -> ServedAnswer:
+        """Books for a reader, best first; popular ones for an unknown reader."""
+        model = self._slot.loaded()
+        skip = skipped(page.cursor, model.label)
+        known = model.bundle.users.parse(user_id)
+        is_plain = known is not None and reranking == UNCHANGED
+        if is_plain and skip + page.n <= self._settings.list_length:
+            whole = await self._cached_or_computed(model, user_id)
+            items = whole.items[skip : skip + page.n]
+            answer = Answer(items if explain else _unexplained(items), whole.source)
+        else:
+            history = model.bundle.history(user_id)
+            answer = await self._computed(model, history, page.n, skip, explain, reranking)
+        asked_for = user_id if known is None else known
+        return self._given(turned(model, page, skip, answer, asked_for=asked_for))
+
+    async def recommend_for(
+        self, read: Sequence[Read], page: Page, *, explain: bool, reranking: Reranking
+    ) -> ServedAnswer:
+        """Books for somebody who read these, whoever they are."""
+        model = self._slot.loaded()
+        skip = skipped(page.cursor, model.label)
+        history = model.bundle.history_of(read)
+        answer = await self._computed(model, history, page.n, skip, explain, reranking)
+        unknown = unknown_books(model, [book.book_id for book in read])
+        return self._given(turned(model, page, skip, answer, unknown=unknown))
+
+    async def rerank(
+        self, reader: Reader, book_ids: Sequence[str], n: int, *, explain: bool, wishes: Reranking
+    ) -> ServedAnswer:
+        """Some books in the order in which they suit a reader; unknown ones are left out."""
+        model = self._slot.loaded()
+        filters = wishes.filters.model_copy(update={"only": tuple(book_ids)})
+        among = wishes.model_copy(update={"filters": filters})
+        history = (
+            model.bundle.history(reader)
+            if isinstance(reader, str)
+            else model.bundle.history_of(reader)
+        )
+        answer = await self._computed(model, history, n, 0, explain, among)
+        unknown = unknown_books(model, book_ids)
+        return self._given(ServedAnswer(answer.items, answer.source, model.number, unknown=unknown))
+
+    async def recommend_to_many(
+        self, user_ids: Sequence[str], n: int, *, explain: bool, reranking: Reranking
+    ) -> list[ServedAnswer]:
+        """A list for each reader, in the order asked; the same as each would get alone."""
+        model = self._slot.loaded()
+        parse = model.bundle.users.parse
+        known = [parse(user_id) for user_id in user_ids]
+        answers = await asyncio.to_thread(
+            lambda: model.bundle.recommend_to(
+                [model.bundle.history(user_id) for user_id in user_ids],
+                n,
+                explain=explain,
+                reranking=reranking,
+            )
+        )
+        return [
+            self._given(
+                ServedAnswer(
+                    answer.items,
+                    answer.source,
+                    model.number,
+                    asked_for=user_id if key is None else key,
+                )
+            )
+            for user_id, key, answer in zip(user_ids, known, answers, strict=True)
+        ]
+
+    def _given(self, answer: ServedAnswer) -> ServedAnswer:
+        self._lists.labels(answer.source).inc()
+        return answer
+
+    async def _computed(
+        self,
+        model: LoadedModel,
+        history: History,
+        n: int,
+        skip: int,
+        explain: bool,
+        reranking: Reranking,
+    ) -> Answer:
+        (answer,) = await asyncio.to_thread(
+            model.bundle.recommend_to, [history], n, skip=skip, explain=explain, reranking=reranking
+        )
+        return answer
+
+    async def _cached_or_computed(self, model: LoadedModel, user_id: str) -> Answer:
+        """A list of the cached length, so that what is cached and what is computed are equal."""
+        length = self._settings.list_length
+        key = list_key(self._model_name, model.label, length, user_id)
+        items = await self._lookup(key)
+        if items is not None:
+            return Answer(items, CACHE)
+        answer = await asyncio.to_thread(model.bundle.recommend, user_id, length)
+        if answer.source != FALLBACK:
+            await self._store(key, answer.items)
+        return answer
+
+    async def _lookup(self, key: str) -> tuple[Recommendation, ...] | None:
+        try:
+            value = await self._cache.get(key)
+        except CacheUnavailableError:  # the cache has logged it
+            self._operations.labels("unavailable").inc()
+            return None
+        self._operations.labels("miss" if value is None else "hit").inc()
+        if value is None:
+            return None
+        items = decode(value)
+        if items is None:
+            log.warning("cached_list_unreadable")  # not which: the key names the reader
+        return items
+
+    async def _store(self, key: str, items: tuple[Recommendation, ...]) -> None:
+        try:
+            await self._cache.put({key: encode(items)}, self._settings.ttl_seconds)
+        except CacheUnavailableError:  # the cache has logged it
+            self._operations.labels("unavailable").inc()
+        else:
+            self._operations.labels("stored").inc()
+
+
+def _unexplained(items: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
+    return tuple(Recommendation(i.book_id, i.title, i.authors, i.score, ()) for i in items)
