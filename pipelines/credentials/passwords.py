@@ -51,9 +51,7 @@ def refuse_weak(password: str, *, what: str = "the password") -> None:
     if len(password) > MAXIMUM_LENGTH:
         raise ConfigurationError(f"{what} must not exceed {MAXIMUM_LENGTH} characters")
     if len(set(password)) < 5 or _is_common(password.lower()):
-        raise ConfigurationError(
-            f"{what} is too easily guessed: take several words, or a random one"
-        )
+        raise ConfigurationError(f"{what} is too easily guessed: take several uncommon words")
 
 
 def _is_common(password: str) -> bool:
