@@ -16,6 +16,8 @@ BookrecError
 │   └── ArtifactError           a model folder is missing, of another format, or fails its checksum
 ├── RegistryError               the model registry is unreachable or lacks what was asked for
 ├── StorageError                a run folder, the database or an embedded server is unusable
+├── AccountError                an account or key cannot be made or changed as asked
+├── GrantError                  a password, key or refresh token gives no access
 ├── UnknownReaderError          nothing is kept of a reader who is to be erased
 ├── BookNotFoundError           the catalogue has no such book
 ├── CursorError                 a cursor that no answer gave
@@ -104,6 +106,22 @@ class RegistryError(BookrecError):
 
 class StorageError(BookrecError):
     """A run folder, the database or an embedded server is unusable."""
+
+
+class AccountError(BookrecError):
+    """An account or key cannot be made or changed as asked; not `known`: there is none."""
+
+    def __init__(self, message: str, *, known: bool = True) -> None:
+        self.known = known
+        super().__init__(message)
+
+
+class GrantError(BookrecError):
+    """A password, key or refresh token gives no access; `code` is OAuth 2's word for why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
 
 
 class UnknownReaderError(BookrecError):

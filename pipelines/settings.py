@@ -10,7 +10,7 @@ import difflib
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -53,6 +53,70 @@ class ApiSettings(BaseModel):
         """The base address for callers."""
         host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104 - compared, not bound
         return (self.base_url or f"http://{host}:{self.port}").rstrip("/")
+
+
+Rate = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}/(second|minute|hour|day)$")]
+"""How many in which time: `600/minute`."""
+
+
+class RateLimitSettings(BaseModel):
+    """Requests in a sliding window, by who asks."""
+
+    local: Rate = "1000000/minute"
+    """Without credentials, from this machine, in development."""
+    anonymous: Rate = "120/minute"
+    """Without credentials, by address."""
+    user: Rate = "600/minute"
+    """By account."""
+    key: Rate = "60000/minute"
+    """By API key, client or admin token."""
+    login: Rate = "10/minute"
+    """Attempts to prove who one is, by address and by name."""
+
+
+class SecuritySettings(BaseModel):
+    """Who may ask, how often and how much."""
+
+    signing_keys: dict[str, SecretStr] = {}
+    """
+    Secrets of 32 characters or more that sign tokens, by key id: `{"2026-11": "..."}`.
+
+    The first signs, all verify, so a new one goes in front. In development made once per home.
+    """
+    issuer: str = "bookrec"
+    audience: str = "bookrec-api"
+    """What tokens are for; a token for something else opens nothing."""
+    access_token_seconds: int = Field(900, ge=10, le=86_400)
+    refresh_token_seconds: int = Field(14 * 86_400, ge=60)
+    """From the login on, however often the token was exchanged since."""
+    first_admin_name: str = "admin"
+    first_admin_password: SecretStr | None = None
+    """With it an admin is made where there is none yet."""
+    open_to_anyone: bool = False
+    """Whether callers without credentials may what services may; refused outside development."""
+    rate_limits: RateLimitSettings = RateLimitSettings()
+    max_body_bytes: int = Field(1_048_576, ge=1024)
+    body_seconds: float = Field(5.0, gt=0, lt=8)
+    """Until a request's body is there."""
+    cors_origins: tuple[str, ...] = ()
+    """Pages of these origins may call from a browser: `["https://shop.example"]`."""
+    trusted_hosts: tuple[str, ...] = ()
+    """Names this service is called by, `*.example.org` for any below; any at all if empty."""
+
+    @field_validator("signing_keys")
+    @classmethod
+    def _are_long(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for key_id, secret in value.items():
+            if len(secret.get_secret_value().encode()) < 32:
+                raise ValueError(f"the secret of {key_id!r} needs 32 characters or more")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "*" in value:
+            raise ValueError("name each origin: `*` would let any page in")
+        return value
 
 
 class CacheSettings(BaseModel):
@@ -165,6 +229,8 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
+    environment: Literal["development", "staging", "production"] = "development"
+    """Outside of development the service starts only with secrets that were chosen for it."""
     home: Path = Path(".bookrec")
     """All local state lies here, so two homes never meet."""
     storage_url: str | None = None
@@ -198,6 +264,7 @@ class Settings(BaseSettings):
     hyperparameters: dict[str, dict[str, Any]] = {}
     """By model, what differs from its defaults: `{"item_knn": {"k_neighbors": 100}}`."""
     api: ApiSettings = ApiSettings()
+    security: SecuritySettings = SecuritySettings()
     stack: StackSettings = StackSettings()
     cache: CacheSettings = CacheSettings()
     cleaning: CleaningSettings = CleaningSettings()

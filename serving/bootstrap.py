@@ -17,6 +17,7 @@ from serving.metrics import ServingMetrics
 from serving.model_slot import ModelSlot
 from serving.recommending.readers import Recommendations
 from serving.recommending.shelves import Shelves
+from serving.security.components import Security, compose_security
 from serving.warming import CacheWarming
 
 BULK_TIMEOUT_SECONDS = 5.0
@@ -38,7 +39,7 @@ class Components:
     warming: CacheWarming
     metrics: ServingMetrics
     model_name: str
-    admin_token: SecretStr | None
+    security: Security
     poll_seconds: float
 
     @asynccontextmanager
@@ -49,7 +50,8 @@ class Components:
         )
         poller.start()
         try:
-            yield
+            async with self.security.running():
+                yield
         finally:
             self.slot.stop()
             await self.warming.stop()
@@ -63,7 +65,7 @@ def compose(settings: Settings) -> Components:
     The parts that `settings` describe; connects to nothing yet.
 
     Raises:
-        ConfigurationError: an address is missing or malformed.
+        ConfigurationError: an address is missing or malformed, or something stands open.
     """
     uri = SecretStr(tracking_uri(settings))
     named = settings.model_copy(update={"mlflow_tracking_uri": uri})
@@ -72,6 +74,7 @@ def compose(settings: Settings) -> Components:
         ModelSlot(MlflowRegistry.from_settings(named), settings.home / "models"),
         _cache(settings, settings.cache.timeout_seconds),
         _cache(settings, BULK_TIMEOUT_SECONDS),
+        compose_security(settings),
     )
 
 
@@ -80,6 +83,7 @@ def assemble(
     slot: ModelSlot,
     cache: RecommendationCache,
     bulk_cache: RecommendationCache,
+    security: Security,
 ) -> Components:
     """The parts around a given slot and given caches."""
     name = settings.registered_model
@@ -93,7 +97,7 @@ def assemble(
         warming=CacheWarming(slot, bulk_cache, settings.cache, name),
         metrics=metrics,
         model_name=name,
-        admin_token=settings.api.admin_token,
+        security=security,
         poll_seconds=settings.api.poll_seconds,
     )
 

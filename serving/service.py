@@ -12,6 +12,7 @@ from pipelines.observability import configure_logging
 from pipelines.settings import Settings, get_settings
 from serving.bootstrap import compose, tracking_uri
 from serving.gateway.app import create_app
+from serving.security.policy import refuse_unsafe
 
 
 def _checked_settings() -> Settings:
@@ -19,6 +20,7 @@ def _checked_settings() -> Settings:
     try:
         settings = get_settings()
         tracking_uri(settings)
+        refuse_unsafe(settings)
     except ConfigurationError as error:
         raise SystemExit(f"bookrec: {error}") from None
     return settings

@@ -14,9 +14,12 @@ from serving.bootstrap import Components, assemble
 from serving.cache import RecommendationCache, RedisCache
 from serving.gateway.app import create_app
 from serving.model_slot import ModelSlot
+from serving.security.components import compose_security
 from tests.fakes import FakeBundle, FakeCache, FakeRegistry
 
 ADMIN_TOKEN = "the-token-of-the-tests"  # noqa: S105 - opens nothing
+
+SIGNING_KEY = "signs-nothing-but-what-tests-ask-for"
 
 
 def bundle(*, readers: int = 20, books: int = 300, title: str = "Book") -> FakeBundle:
@@ -58,7 +61,8 @@ class Shelf:
 def settings(**changes: Any) -> Settings:
     """Settings of a service that is asked for nothing but what a test asks."""
     api = {"admin_token": ADMIN_TOKEN, "poll_seconds": 3600}
-    return Settings(**({"api": api} | changes))
+    security = {"signing_keys": {"tests": SIGNING_KEY}} | changes.pop("security", {})
+    return Settings(**({"api": api} | changes), security=security)
 
 
 def redis_caches(url: str) -> tuple[RedisCache, RedisCache]:
@@ -76,12 +80,14 @@ def parts(
     slot = shelf.slot()
     slot.refresh()
     shared = cache or FakeCache()
-    return assemble(settings(**changes), slot, shared, bulk_cache or shared)
+    chosen = settings(**changes)
+    return assemble(chosen, slot, shared, bulk_cache or shared, compose_security(chosen))
 
 
-def client(components: Components) -> TestClient:
-    """A client of the gateway; enter it, and the gateway runs."""
-    return TestClient(create_app(lambda: components), follow_redirects=False)
+def client(components: Components, *, address: str = "127.0.0.1", **options: Any) -> TestClient:
+    """A client of the gateway, on this machine by default; enter it, and the gateway runs."""
+    options = {"base_url": "http://localhost", "follow_redirects": False} | options
+    return TestClient(create_app(lambda: components), client=(address, 50_000), **options)
 
 
 def admin(token: str = ADMIN_TOKEN) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import data, forget, models, operations, quality, runs
+from pipelines.cli import data, forget, keys, models, operations, quality, runs, token, users
 from pipelines.errors import BookrecError
 from pipelines.observability import configure_logging
 from pipelines.processes import stop_on_sigterm
@@ -28,6 +28,9 @@ app.command()(forget.forget)
 app.command()(operations.doctor)
 app.command()(operations.up)
 app.command()(operations.stop)
+app.command()(token.token)
+app.add_typer(users.app, name="users")
+app.add_typer(keys.app, name="keys")
 app.add_typer(data.app, name="data")
 
 

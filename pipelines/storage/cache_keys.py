@@ -29,3 +29,13 @@ def reader_pattern(model: str, user_id: str) -> str:
     """What `SCAN` has to match to find all lists of a reader, whatever version made them."""
     # Encoding has left no sign in the parts that a pattern gives a meaning to.
     return cache_key(model, "*", "top-*", user_id)
+
+
+def session_key(session: str) -> str:
+    """The key of a login that can be continued, and ended."""
+    return f"bookrec:session:{quote(session, safe='')}"
+
+
+def sessions_key(name: str) -> str:
+    """The key under which the sessions of an account are listed."""
+    return f"bookrec:sessions:{quote(name, safe='', errors='surrogatepass')}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     DateTime,
     ForeignKeyConstraint,
     Identity,
@@ -142,3 +143,45 @@ class ExportRow(Base):
     library: Mapped[str]
     version: Mapped[int]
     made_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class UserRow(Base):
+    """Somebody who logs in with a password; a reader's name is their id."""
+
+    __tablename__ = "users"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    password_hash: Mapped[str]
+    roles: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    disabled_at: Mapped[datetime | None]
+
+
+class ApiKeyRow(Base):
+    """A key of a program; the key itself is nowhere."""
+
+    __tablename__ = "api_keys"
+
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    secret_hash: Mapped[str]
+    name: Mapped[str]
+    roles: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class AuditRow(Base):
+    """One row for each act of somebody with power; never changed."""
+
+    __tablename__ = "audit_log"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    actor: Mapped[str]
+    action: Mapped[str]
+    target: Mapped[str]
+    request_id: Mapped[str | None]
+    outcome: Mapped[str]
+
+    __table_args__ = (Index("audit_log_by_time", "at"),)

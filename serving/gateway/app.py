@@ -4,14 +4,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.responses import RedirectResponse
 
 from serving.bootstrap import Components
 from serving.gateway import errors
+from serving.gateway.contract import describe_roles
+from serving.gateway.deps import authorize
 from serving.gateway.edge import Edge
-from serving.gateway.routes import admin, books, health, models, recommendations
+from serving.gateway.guard import Guard
+from serving.gateway.routes import accounts, admin, auth, books, health, models, recommendations
 
 _DESCRIPTION = """
 Books for readers, from the model that the pipeline promoted last.
@@ -44,18 +47,21 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
         lifespan=lifespan,
         # A redirect is of no use to a caller whose id holds an encoded slash.
         redirect_slashes=False,
+        dependencies=[Depends(authorize)],
     )
     errors.install(app)
+    app.add_middleware(Guard)
     app.add_middleware(Edge)
     app.include_router(_api(), prefix="/api/v1")
     app.include_router(health.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
+    describe_roles(app)
     return app
 
 
 def _api() -> APIRouter:
     api = APIRouter()
-    for part in (recommendations, books, models, admin):
+    for part in (auth, recommendations, books, models, admin, accounts):
         api.include_router(part.router)
     return api
 

@@ -9,13 +9,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from pipelines.errors import (
+    AccountError,
     BookNotFoundError,
     BookrecError,
     CacheUnavailableError,
+    ConfigurationError,
     CursorError,
     CursorExpiredError,
+    GrantError,
     NoModelError,
     NoSearchError,
+    StorageError,
     UnknownPartError,
 )
 from serving.gateway.schemas import Problem
@@ -37,6 +41,10 @@ class Shown(NamedTuple):
     detail: str | None = None
 
 
+_OF_TOKENS = frozenset({"invalid_token", "invalid_request"})
+_BAD_REQUESTS = frozenset({"invalid_grant", "unsupported_grant_type"})
+"""OAuth 2 (RFC 6749, 5.2) answers these with 400."""
+
 TABLE: dict[type[BookrecError], Shown] = {
     UnknownPartError: Shown(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown-part", "Unknown model part"),
     CursorError: Shown(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "Invalid cursor"),
@@ -48,6 +56,17 @@ TABLE: dict[type[BookrecError], Shown] = {
     ),
     CacheUnavailableError: Shown(
         HTTPStatus.SERVICE_UNAVAILABLE, "no-cache", "Cache unavailable", retry_after=5
+    ),
+    StorageError: Shown(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "no-accounts",
+        "Accounts unavailable",
+        retry_after=5,
+        detail="accounts and keys are out of reach: tokens that were given before still work",
+    ),
+    AccountError: Shown(HTTPStatus.CONFLICT, "account", "Account cannot be changed so"),
+    ConfigurationError: Shown(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "Invalid request"
     ),
     BookrecError: Shown(
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -67,6 +86,7 @@ def problem(
     title: str | None = None,
     headers: dict[str, str] | None = None,
     errors: list[dict[str, str]] | None = None,
+    error: str | None = None,
 ) -> Response:
     """One problem document."""
     document = Problem(
@@ -76,6 +96,7 @@ def problem(
         detail=detail,
         request_id=request_id,
         errors=errors,
+        error=error,
     )
     return JSONResponse(
         document.model_dump(exclude_none=True),
@@ -85,9 +106,34 @@ def problem(
     )
 
 
+def shown(error: BookrecError, request_id: str | None) -> Response:
+    """The problem document of an error of our own."""
+    if isinstance(error, GrantError):
+        return _refused(request_id, error)
+    if isinstance(error, AccountError) and not error.known:
+        return problem(request_id, HTTPStatus.NOT_FOUND, str(error))
+    found = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+    return _shown(found, request_id, str(error))
+
+
 def internal_problem(request_id: str | None) -> Response:
     """For a defect: nothing of it leaves the service."""
     return _shown(TABLE[BookrecError], request_id, "")
+
+
+def _refused(request_id: str | None, refused: GrantError) -> Response:
+    """For credentials that open nothing."""
+    status = 400 if refused.code in _BAD_REQUESTS else 401
+    challenge = f'Bearer error="{refused.code}"' if refused.code in _OF_TOKENS else "Bearer"
+    return problem(
+        request_id,
+        status,
+        str(refused),
+        kind=f"urn:bookrec:problem:{refused.code.replace('_', '-')}",
+        title="Credentials refused",
+        headers={"WWW-Authenticate": challenge} if status == 401 else None,
+        error=refused.code,
+    )
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -122,8 +168,8 @@ def install(app: FastAPI) -> None:
 
 
 async def _own(request: Request, error: Exception) -> Response:
-    shown = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
-    return _shown(shown, _request_id(request), str(error))
+    assert isinstance(error, BookrecError)  # noqa: S101 - what it is registered for
+    return shown(error, _request_id(request))
 
 
 async def _http(request: Request, error: Exception) -> Response:

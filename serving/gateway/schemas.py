@@ -226,3 +226,4 @@ class Problem(BaseModel):
     errors: list[dict[str, str]] | None = Field(
         None, description="For status 422: `where` each value stands and what is `wrong` with it."
     )
+    error: str | None = Field(None, description="OAuth 2's word for it, where it has one.")

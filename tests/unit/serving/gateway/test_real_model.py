@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from pipelines.registry import CHAMPION, CONTENT
 from serving.bootstrap import assemble
 from serving.model_slot import ModelSlot
+from serving.security.components import compose_security
 from tests import factories
 from tests.fakes import FakeCache, FakeRegistry
 from tests.serving_parts import client, settings
@@ -22,7 +23,8 @@ def real(tmp_path: Path) -> Iterator[TestClient]:
     registry.set_alias(CHAMPION, 1)
     slot = ModelSlot(registry, tmp_path)
     slot.refresh()
-    with client(assemble(settings(), slot, FakeCache(), FakeCache())) as http:
+    security = compose_security(settings())
+    with client(assemble(settings(), slot, FakeCache(), FakeCache(), security)) as http:
         yield http
 
 

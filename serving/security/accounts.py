@@ -1,0 +1,142 @@
+"""
+Accounts and keys as the service reaches them: PostgreSQL and argon2, both in threads of their own.
+
+Neither may take threads from those who compute recommendations, and a database that is away is left
+alone for a moment, so that nobody waits for it in a row.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import structlog
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.orm import Session
+
+from pipelines.credentials.passwords import hash_password, is_password
+from pipelines.credentials.roles import Role
+from pipelines.errors import StorageError
+from pipelines.settings import SecuritySettings
+from pipelines.storage.accounts import User, UserRepository
+from pipelines.storage.audit import Act, audited, note
+from pipelines.storage.unit_of_work import unit_of_work
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+DATABASE_THREADS = 4
+HASHING_THREADS = 2
+"""Each hash takes a core for 20 ms and 19 MiB; more at once would starve recommendations."""
+
+PAUSE_SECONDS = 1.0
+"""For which a database that failed is not asked."""
+
+
+class Accounts:
+    """
+    Reads and changes accounts and keys.
+
+    Every method raises StorageError while the database is away.
+
+    Args:
+        database_url: Where they are kept; None where there is no database.
+    """
+
+    def __init__(self, database_url: str | None) -> None:
+        self._url = database_url
+        self._database = ThreadPoolExecutor(DATABASE_THREADS, "accounts")
+        self._hashing = ThreadPoolExecutor(HASHING_THREADS, "passwords")
+        self._away_until = 0.0
+
+    async def with_password(self, name: str, password: str) -> User | None:
+        """The account that has this name and password; takes as long where there is none."""
+        user = await self.user(name)
+        hashed = user.password_hash if user is not None else None
+        matches = await self._hashed(lambda: is_password(password, hashed))
+        return user if matches and user is not None and not user.disabled else None
+
+    async def user(self, name: str) -> User | None:
+        """The account of that name."""
+        return await self.read(lambda session: UserRepository(session).find(name))
+
+    async def hash(self, password: str) -> str:
+        """What to keep of a password."""
+        return await self._hashed(lambda: hash_password(password))
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """What `work` finds in a transaction of its own."""
+        return await self._in_thread(lambda url: _within(url, work))
+
+    async def act(self, act: Act, work: Callable[[Session], T]) -> T:
+        """Do what an administrator asked for, and put it on record in the same transaction."""
+        return await self._in_thread(lambda url: _recorded(url, act, work))
+
+    async def note(self, act: Act, outcome: str) -> None:
+        """Put on record what changed nothing in the database; a line in the log at least."""
+        try:
+            await self._in_thread(lambda url: note(url, act, outcome))
+        except StorageError as error:
+            log.warning("act_not_recorded", reason=str(error), action=act.action, actor=act.actor)
+
+    async def keep_trying_first_admin(self, settings: SecuritySettings) -> None:
+        """Make the first admin as soon as the database answers, if settings name one."""
+        if settings.first_admin_password is None:
+            return
+        password = settings.first_admin_password.get_secret_value()
+        hashed = await self.hash(password)
+        while True:
+            try:
+                await self.read(lambda s: _make_first_admin(s, settings.first_admin_name, hashed))
+            except StorageError as error:
+                log.warning("first_admin_delayed", reason=str(error))
+                await asyncio.sleep(5)
+            else:
+                return
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._database.shutdown(wait=False, cancel_futures=True)
+        self._hashing.shutdown(wait=False, cancel_futures=True)
+
+    async def _hashed(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._hashing, work)
+
+    async def _in_thread(self, work: Callable[[str], T]) -> T:
+        url = self._url
+        if url is None:
+            raise StorageError("there are no accounts: set BOOKREC_DATABASE_URL")
+        if time.monotonic() < self._away_until:
+            raise StorageError("the database failed a moment ago")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._database, lambda: work(url)
+            )
+        except StorageError as error:
+            self._away_until = time.monotonic() + PAUSE_SECONDS
+            log.warning("accounts_unavailable", reason=str(error))
+            raise
+        except ProgrammingError as error:
+            log.warning("accounts_unavailable", reason=str(error.orig))
+            raise StorageError("tables are missing: `bookrec doctor` makes them") from error
+
+
+def _within(url: str, work: Callable[[Session], T]) -> T:
+    with unit_of_work(url) as session:
+        return work(session)
+
+
+def _recorded(url: str, act: Act, work: Callable[[Session], T]) -> T:
+    with audited(url, act) as session:
+        return work(session)
+
+
+def _make_first_admin(session: Session, name: str, password_hash: str) -> None:
+    users = UserRepository(session)
+    if any(Role.ADMIN in user.roles and not user.disabled for user in users.all()):
+        return
+    if users.add_if_new(name, password_hash, [Role.ADMIN]):
+        log.info("first_admin_made", name=name)
+    else:
+        log.warning("first_admin_not_made", reason="the name is taken", name=name)

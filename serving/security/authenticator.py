@@ -1,0 +1,165 @@
+"""Who sends a request, from its credentials."""
+
+import hashlib
+import ipaddress
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from pipelines.credentials.api_keys import ApiKey
+from pipelines.credentials.roles import Role
+from pipelines.errors import CacheUnavailableError, GrantError
+from serving.security.grants import Grants
+from serving.security.principal import OPERATOR, Principal
+from serving.security.sessions import Sessions
+from serving.security.tokens import AccessTokens
+
+REMEMBER_SECONDS = 60.0
+"""How long a verified credential is believed unseen; what is revoked may open doors for so long."""
+
+MAX_REMEMBERED = 10_000
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+_HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Authenticator:
+    """
+    Finds the principal of a request.
+
+    Args:
+        admin_token: Of the pipeline; None where there is none.
+        local_may_serve: Whether callers on this machine need no credentials.
+        open_to_anyone: Whether nobody does.
+    """
+
+    def __init__(
+        self,
+        tokens: AccessTokens,
+        grants: Grants,
+        sessions: Sessions,
+        *,
+        admin_token: SecretStr | None,
+        local_may_serve: bool = False,
+        open_to_anyone: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._tokens = tokens
+        self._grants = grants
+        self._sessions = sessions
+        self._admin = admin_token.get_secret_value().encode() if admin_token is not None else None
+        self._local_may_serve = local_may_serve
+        self._open_to_anyone = open_to_anyone
+        self._clock = clock
+        self._remembered: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+
+    async def principal(self, scope: Scope, headers: Headers) -> Principal:
+        """
+        Whoever sends this request.
+
+        Raises:
+            GrantError: there are credentials, and they open nothing.
+            StorageError: they could not be looked up.
+        """
+        credential = _credential(headers)
+        if credential is None:
+            return self._unknown(scope, headers)
+        digest = hashlib.sha256(credential.encode("utf-8", "surrogateescape")).digest()
+        known = self._remembered.get(digest)
+        if known is not None and self._clock() < known[1]:
+            return known[0]
+        principal, until = await self._verified(credential)
+        self._remembered[digest] = principal, min(until, self._clock() + REMEMBER_SECONDS)
+        self._remembered.move_to_end(digest)
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return principal
+
+    async def _verified(self, credential: str) -> tuple[Principal, float]:
+        """Who holds it, and until when at most."""
+        if self._admin is not None and secrets.compare_digest(
+            credential.encode("utf-8", "surrogateescape"), self._admin
+        ):
+            return OPERATOR, float("inf")
+        if (key := ApiKey.parse(credential)) is not None:
+            holder = await self._grants.of_key(key)
+            if holder is None:
+                raise GrantError("invalid_token", "this key opens nothing")
+            return holder, float("inf")
+        token = self._tokens.verify(credential)
+        if token is None or not await self._is_alive(token.session):
+            raise GrantError("invalid_token", "this token is not valid, or no longer")
+        return token.principal, token.expires_at
+
+    async def _is_alive(self, session: str | None) -> bool:
+        if session is None:
+            return True
+        try:
+            return await self._sessions.name_of(session) is not None
+        except CacheUnavailableError:  # the token is short-lived: it is enough by itself
+            return True
+
+    def _unknown(self, scope: Scope, headers: Headers) -> Principal:
+        if self._open_to_anyone or (self._local_may_serve and _is_local(scope, headers)):
+            return Principal("local", address_of(scope), frozenset({Role.SERVICE}))
+        return Principal("anonymous", address_of(scope))
+
+
+def _credential(headers: Headers) -> str | None:
+    """
+    Raises:
+        GrantError: there is more than one, or one of a kind that is not taken.
+    """
+    given, key = headers.getlist("authorization"), headers.getlist("x-api-key")
+    if not given and not key:
+        return None
+    if len(given) + len(key) > 1:
+        raise GrantError("invalid_request", "one credential is needed, not several")
+    if key:
+        if ApiKey.parse(key[0]) is None:
+            raise GrantError("invalid_token", "this key opens nothing")
+        return key[0]
+    scheme, _, credential = given[0].partition(" ")
+    if scheme.lower() != "bearer" or not credential.strip():
+        raise GrantError("invalid_request", "a token is needed: Authorization: Bearer …")
+    return credential.strip()
+
+
+def _is_local(scope: Scope, headers: Headers) -> bool:
+    """
+    Whether a program of this machine asks, for itself.
+
+    A proxy here would pass on others' requests, and a page in a browser could be told that its own
+    host's name means this machine.
+    """
+    client = scope.get("client")
+    if client is None or any(name in headers for name in _FORWARDED):
+        return False
+    host = headers.get("host", "")
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return name in _HERE and is_loopback(client[0])
+
+
+def is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def address_of(scope: Scope) -> str:
+    """Of the caller; of IPv6 the part that a provider gives to one customer."""
+    client = scope.get("client")
+    if client is None:
+        return "unknown"
+    try:
+        address = ipaddress.ip_address(client[0])
+    except ValueError:
+        return str(client[0])
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -1,0 +1,150 @@
+"""
+How often somebody may ask: sliding windows in Redis, in this worker's memory while Redis is away.
+
+Where the limit is high, some requests at once are taken from the window and spent here, so that not
+every request costs a question to Redis. What is taken is taken: no more than the limit ever passes,
+but what one worker has not spent within a second is lost to the caller.
+"""
+
+import math
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+from pipelines.errors import CacheUnavailableError
+from pipelines.settings import RateLimitSettings
+from serving.redis_guard import GuardedRedis
+
+LARGEST_LEASE = 50
+LEASE_SECONDS = 1.0
+MAX_LEASES = 10_000
+"""Callers remembered at once; who is forgotten is asked for again."""
+
+PREFIX = "bookrec:limit"
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What somebody may still ask; `reset_seconds` until there is more again."""
+
+    policy: str
+    limit: int
+    window_seconds: int
+    remaining: int
+    reset_seconds: int
+    allowed: bool
+
+    def headers(self) -> dict[str, str]:
+        """As callers are told."""
+        told = {
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(self.remaining),
+            "RateLimit-Reset": str(self.reset_seconds),
+        }
+        return told if self.allowed else told | {"Retry-After": str(max(self.reset_seconds, 1))}
+
+
+@dataclass
+class _Lease:
+    """Requests that were taken and not spent yet."""
+
+    left: int
+    remaining: int
+    resets_at: float
+    until: float
+
+
+class RateLimiter:
+    """
+    Counts requests by policy (a field of the settings) and caller.
+
+    Args:
+        rates: How many each policy allows.
+        redis: Where workers count together; None where each counts for itself.
+    """
+
+    def __init__(self, rates: RateLimitSettings, redis: GuardedRedis | None = None) -> None:
+        self._items = {name: parse(rate) for name, rate in rates.model_dump().items()}
+        self._guard = redis
+        self._shared = _in_redis(redis) if redis is not None else None
+        self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._leases: OrderedDict[tuple[str, str], _Lease] = OrderedDict()
+
+    async def spend(self, policy: str, caller: str) -> Allowance:
+        """Count one request."""
+        item, lease = self._items[policy], self._leases.get((policy, caller))
+        if lease is None or lease.left == 0 or time.monotonic() > lease.until:
+            lease = await self._take(item, policy, caller)
+        allowed = lease.left > 0
+        lease.left -= allowed
+        return _allowance(policy, item, lease.remaining + lease.left, lease.resets_at, allowed)
+
+    async def state(self, policy: str, caller: str) -> Allowance:
+        """What is left, without counting."""
+        item, lease = self._items[policy], self._leases.get((policy, caller))
+        _, remaining, resets_at = await self._asked(item, policy, caller, 0)
+        held = lease.left if lease is not None else 0
+        return _allowance(policy, item, remaining + held, resets_at, remaining + held > 0)
+
+    async def close(self) -> None:
+        """Give up all connections."""
+        if self._guard is not None:
+            await self._guard.close()
+
+    async def _take(self, item: RateLimitItem, policy: str, caller: str) -> _Lease:
+        size = min(LARGEST_LEASE, max(1, item.amount // 100))
+        taken, remaining, resets_at = await self._asked(item, policy, caller, size)
+        lease = _Lease(taken, remaining, resets_at, time.monotonic() + LEASE_SECONDS)
+        self._leases[policy, caller] = lease
+        self._leases.move_to_end((policy, caller))
+        if len(self._leases) > MAX_LEASES:
+            self._leases.popitem(last=False)
+        return lease
+
+    async def _asked(
+        self, item: RateLimitItem, policy: str, caller: str, size: int
+    ) -> tuple[int, int, float]:
+        name = f"{policy}:{quote(caller, safe='', errors='surrogatepass')}"
+        if self._guard is not None and self._shared is not None:
+            shared = self._shared
+            try:
+                return await self._guard.ask(lambda: _hit(shared, item, name, size))
+            except CacheUnavailableError:
+                pass  # the guard has logged it
+        return await _hit(self._own, item, name, size)
+
+
+async def _hit(
+    limiter: SlidingWindowCounterRateLimiter, item: RateLimitItem, caller: str, size: int
+) -> tuple[int, int, float]:
+    """Take `size` requests, else one; gives what was taken, what is left, and until when."""
+    taken = 0
+    for cost in dict.fromkeys((size, min(size, 1))):
+        if cost and await limiter.hit(item, caller, cost=cost):
+            taken = cost
+            break
+    stats = await limiter.get_window_stats(item, caller)
+    return taken, stats.remaining, stats.reset_time
+
+
+def _allowance(
+    policy: str, item: RateLimitItem, remaining: int, resets_at: float, allowed: bool
+) -> Allowance:
+    seconds = max(0, math.ceil(resets_at - time.time()))
+    return Allowance(policy, item.amount, item.get_expiry(), remaining, seconds, allowed)
+
+
+def _in_redis(guard: GuardedRedis) -> SlidingWindowCounterRateLimiter:
+    # The pool brings address, timeouts and no retries; the address here is only looked at.
+    storage = RedisStorage(
+        "async+redis://",
+        implementation="redispy",
+        key_prefix=PREFIX,
+        connection_pool=guard.client.connection_pool,  # type: ignore[arg-type]
+    )
+    return SlidingWindowCounterRateLimiter(storage)
