@@ -124,6 +124,14 @@ class GrantError(BookrecError):
         super().__init__(message)
 
 
+class RepeatedKeyError(BookrecError):
+    """An idempotency key that stands for another request."""
+
+
+class FeedbackError(BookrecError):
+    """An event that cannot be: a rating off the scale, of a reader who was erased."""
+
+
 class UnknownReaderError(BookrecError):
     """Nothing is kept of a reader who is to be erased, and nothing was."""
 

@@ -127,6 +127,12 @@ class CacheSettings(BaseModel):
     """Lists are cached at this length; a longer one is computed."""
     timeout_seconds: float = Field(0.05, gt=0)
     """For reads on the request path; a slower Redis counts as absent."""
+    local_bytes: int = Field(64 * 2**20, ge=0)
+    """What each worker remembers of its answers; 0 for nothing."""
+    local_seconds: float = Field(10, gt=0)
+    """How long it does: so long another machine may answer without the newest feedback."""
+    recent_seconds: int = Field(30 * 86_400, ge=1)
+    """How long feedback counts before a training has seen it."""
 
 
 class SplitSettings(BaseModel):

@@ -12,7 +12,12 @@ from pipelines.errors import ConfigurationError
 from pipelines.registry import MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.storage.database import sibling
+from pipelines.storage.erasures import ErasureKey
 from serving.cache import NullCache, RecommendationCache, RedisCache
+from serving.database import Database
+from serving.feedback.intake import Feedback
+from serving.generations import Generations
+from serving.local_cache import LocalCache
 from serving.metrics import ServingMetrics
 from serving.model_slot import ModelSlot
 from serving.recommending.readers import Recommendations
@@ -40,6 +45,10 @@ class Components:
     metrics: ServingMetrics
     model_name: str
     security: Security
+    database: Database
+    feedback: Feedback
+    generations: Generations
+    local_cache: LocalCache
     poll_seconds: float
 
     @asynccontextmanager
@@ -57,6 +66,8 @@ class Components:
             await self.warming.stop()
             await self.cache.close()
             await self.bulk_cache.close()
+            self.database.close()
+            self.generations.close()
             await asyncio.to_thread(poller.join, STOP_SECONDS)
 
 
@@ -88,6 +99,9 @@ def assemble(
     """The parts around a given slot and given caches."""
     name = settings.registered_model
     metrics = ServingMetrics(slot)
+    url = settings.database_url
+    database = Database(url.get_secret_value() if url is not None else None)
+    generations = Generations(settings.home / "generations")
     return Components(
         slot=slot,
         cache=cache,
@@ -98,6 +112,19 @@ def assemble(
         metrics=metrics,
         model_name=name,
         security=security,
+        database=database,
+        feedback=Feedback(
+            slot,
+            database,
+            bulk_cache,
+            generations,
+            ErasureKey.of(settings),
+            model_name=name,
+            seconds=settings.cache.recent_seconds,
+            counted=metrics.feedback,
+        ),
+        generations=generations,
+        local_cache=LocalCache(settings.cache.local_bytes, settings.cache.local_seconds),
         poll_seconds=settings.api.poll_seconds,
     )
 

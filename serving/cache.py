@@ -4,7 +4,7 @@ Lists of recommendations in Redis.
 Redis is an optimisation: every failure surfaces as CacheUnavailableError, and nobody waits for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.errors import CacheUnavailableError
 from pipelines.models.answers import Recommendation
 from serving.redis_guard import GuardedRedis
+
+MOST_BYTES = 64 * 1024
+"""Of a value that is appended to."""
 
 _LISTS = TypeAdapter(tuple[Recommendation, ...])
 
@@ -35,8 +38,14 @@ class RecommendationCache(Protocol):
     async def get(self, key: str) -> bytes | None:
         """The value last put, unless it expired."""
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The values of several keys, at the price of one."""
+
     async def put(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
         """Store all `values`, replacing those there are."""
+
+    async def append(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
+        """Add to the end of what is there, of which the last `MOST_BYTES` live on for so long."""
 
     async def claim(self, key: str, ttl_seconds: int) -> bool:
         """Take `key` if nobody has it; False if somebody has."""
@@ -57,7 +66,13 @@ class NullCache:
     async def get(self, key: str) -> bytes | None:  # noqa: ARG002 - the protocol's name
         return None
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        return [None] * len(keys)
+
     async def put(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
+        pass
+
+    async def append(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
         pass
 
     async def claim(self, key: str, ttl_seconds: int) -> bool:  # noqa: ARG002 - the protocol's names
@@ -93,11 +108,31 @@ class RedisCache:
         # Typed for both settings of decode_responses, which is off.
         return cast("bytes | None", await self._guard.ask(lambda: self._redis.get(key)))
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        if not keys:
+            return []
+        values = await self._guard.ask(lambda: self._redis.mget(keys))
+        return cast("list[bytes | None]", values)
+
     async def put(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for key, value in values.items():
             pipeline.set(key, value, ex=ttl_seconds)
         await self._guard.ask(pipeline.execute)
+
+    async def append(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
+        pipeline = self._redis.pipeline(transaction=False)
+        for key, value in values.items():
+            pipeline.append(key, value)
+            pipeline.expire(key, ttl_seconds)
+        lengths = await self._guard.ask(pipeline.execute) if values else []
+        for key, length in zip(values, lengths[::2], strict=True):
+            if length > 2 * MOST_BYTES:  # seldom, so that it may take two more questions
+                await self._cut(key, ttl_seconds)
+
+    async def _cut(self, key: str, ttl_seconds: int) -> None:
+        tail = await self._guard.ask(lambda: self._redis.getrange(key, -MOST_BYTES, -1))
+        await self._guard.ask(lambda: self._redis.set(key, tail, ex=ttl_seconds))
 
     async def claim(self, key: str, ttl_seconds: int) -> bool:
         taken = await self._guard.ask(lambda: self._redis.set(key, b"1", ex=ttl_seconds, nx=True))

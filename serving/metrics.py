@@ -41,6 +41,12 @@ class ServingMetrics:
             ["source"],
             registry=self._registry,
         )
+        self.feedback = Counter(
+            "bookrec_feedback",
+            "What readers did, by kind, and whether they say in answer to which list.",
+            ["kind", "attributed"],
+            registry=self._registry,
+        )
         self.cache_operations = Counter(
             "bookrec_cache_operations",
             "Reads and writes on the request path, by result.",

@@ -37,6 +37,11 @@ class LoadedModel:
         return self.version.version
 
     @property
+    def library(self) -> str:
+        """The library whose readers it knows."""
+        return self.version.tags.get("library", "")
+
+    @property
     def label(self) -> str:
         """
         The version as it stands in cache keys: its number and a part of its content's hash.

@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.data.interactions import Id, Vocabulary
 from pipelines.errors import CacheUnavailableError, RegistryError
 from pipelines.models.answers import Answer, Recommendation
+from pipelines.models.bundle import BundleConfig, Read
 from pipelines.models.reranking import UNCHANGED, Reranking
 from pipelines.registry import CONTENT, PIPELINE_RUN, ModelVersion, content_of
 
@@ -88,6 +89,7 @@ class FakeBundle:
         self.books = books
         self._title = title
         self.questions: list[str] = []
+        self.config = BundleConfig(rating_scale=(1.0, 5.0))
         self.weights = {"item_knn": 0.75, "content": 0.25}
 
     def recommend(self, user_id: str, n: int, *, skip: int = 0, explain: bool = True) -> Answer:
@@ -98,11 +100,18 @@ class FakeBundle:
         start = int(self.users.nums([known])[0]) + skip
         return Answer(self._items(start, n, ("because",) if explain else ()), "model")
 
-    def history(self, user_id: str) -> str:
-        return user_id
+    def history_of(self, read: Sequence[Read], user_id: str) -> str:
+        """Of whoever has read something that of reader 3, so that it can be seen in the answer."""
+        return "3" if read else user_id
 
     def recommend_to(
-        self, histories: Sequence[str], n: int, *, skip: int, explain: bool, reranking: Reranking
+        self,
+        histories: Sequence[str],
+        n: int,
+        *,
+        skip: int = 0,
+        explain: bool,
+        reranking: Reranking,
     ) -> list[Answer]:
         assert reranking == UNCHANGED
         return [self.recommend(h, n, skip=skip, explain=explain) for h in histories]
@@ -144,9 +153,18 @@ class FakeCache:
         self._answer()
         return self.values.get(key)
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        self._answer()
+        return [self.values.get(key) for key in keys]
+
     async def put(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
         self._answer()
         self.values.update(values)
+
+    async def append(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
+        self._answer()
+        for key, value in values.items():
+            self.values[key] = self.values.get(key, b"") + value
 
     async def claim(self, key: str, ttl_seconds: int) -> bool:
         self._answer()

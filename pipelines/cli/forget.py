@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 WHAT = {
     "readers": "readers in PostgreSQL",
     "ratings": "ratings in PostgreSQL",
+    "feedback": "feedback in PostgreSQL",
     "profiles": "profiles of batches",
     "models": "registered models",
     "run_files": "files of runs",

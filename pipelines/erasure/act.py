@@ -28,7 +28,7 @@ from pipelines.storage.erasures import Erasure, ErasureKey, ErasureRepository
 from pipelines.storage.reader_rows import ReaderRows
 from pipelines.storage.unit_of_work import unit_of_work
 
-_IN_POSTGRESQL = ("readers", "ratings", "profiles")
+_IN_POSTGRESQL = ("readers", "ratings", "feedback", "profiles")
 RELOAD_SECONDS = 60.0
 """How long a running service may take to load what was rewritten."""
 

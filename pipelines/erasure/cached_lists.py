@@ -3,19 +3,21 @@
 import redis
 
 from pipelines.errors import StorageError
-from pipelines.storage.cache_keys import reader_pattern
+from pipelines.storage.cache_keys import reader_pattern, recent_key
 
 
 def drop_cached_lists(url: str, model: str, user_id: str) -> int:
     """
-    Remove all lists of a reader, whatever version made them; gives how many there were.
+    Remove all lists of a reader, whatever version made them, and what they were told to do lately.
+
+    Gives how many there were.
 
     Raises:
         StorageError: Redis does not answer.
     """
     try:
         with redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=30) as client:
-            keys = list(client.scan_iter(match=reader_pattern(model, user_id), count=1000))
-            return int(client.unlink(*keys)) if keys else 0
+            lists = client.scan_iter(match=reader_pattern(model, user_id), count=1000)
+            return int(client.unlink(recent_key(model, user_id), *lists))
     except redis.RedisError as error:
         raise StorageError(f"cached lists cannot be removed: Redis: {error}") from error

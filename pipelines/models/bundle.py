@@ -39,10 +39,11 @@ TRENDS_KEPT = 8
 
 
 class Read(NamedTuple):
-    """A book that somebody has read, by its id; without a rating it was liked."""
+    """A book that somebody has met, by its id; without a rating it was liked, unless dismissed."""
 
     book_id: str
     rating: float | None = None
+    dismissed: bool = False
 
 
 class BundleConfig(ModelConfig):
@@ -110,17 +111,18 @@ class ModelBundle:
         known = self.users.known([user_id])
         return self.interactions.history(int(known[0])) if len(known) else History.of([])
 
-    def history_of(self, read: Sequence[Read]) -> History:
+    def history_of(self, read: Sequence[Read], user_id: str | None = None) -> History:
         """
-        The history of somebody who read these books in this order.
+        The history of somebody who read these books in this order, after all that is known of them.
 
         Of a book that comes twice the last counts; unknown ones are ignored.
         """
-        weights: dict[int, float] = {}
+        before = History.of([]) if user_id is None else self.history(user_id)
+        weights = dict(zip(before.book_nums.tolist(), before.weights.tolist(), strict=True))
         for book in read:
             for num in self.books.known([book.book_id]).tolist():
                 weights.pop(num, None)
-                weights[num] = self._weight(book.rating)
+                weights[num] = 0.0 if book.dismissed else self._weight(book.rating)
         nums, values = np.array([*weights], np.int32), np.array([*weights.values()], np.float32)
         return History(nums, values)
 

@@ -1,5 +1,6 @@
 """What the service keeps in Redis, by name; no other module makes keys."""
 
+from hashlib import sha256
 from urllib.parse import quote
 
 
@@ -20,15 +21,26 @@ def cache_key(model: str, version: str, kind: str, name: str = "") -> str:
     return f"bookrec:{model}:v{version}:{kind}:{name}"
 
 
-def list_key(model: str, version: str, length: int, user_id: str) -> str:
-    """The key of a reader's list; under its length, so that a changed setting counts at once."""
-    return cache_key(model, version, f"top-{length}", user_id)
+def list_key(model: str, version: str, length: int, user_id: str, heard: bytes = b"") -> str:
+    """
+    The key of a reader's list.
+
+    Under its length, so that a changed setting counts at once; and under what was heard of the
+    reader since the model learnt, so that a list never outlives the taste it was made for.
+    """
+    taste = f"-{sha256(heard).hexdigest()[:16]}" if heard else ""
+    return cache_key(model, version, f"top-{length}{taste}", user_id)
 
 
 def reader_pattern(model: str, user_id: str) -> str:
     """What `SCAN` has to match to find all lists of a reader, whatever version made them."""
     # Encoding has left no sign in the parts that a pattern gives a meaning to.
     return cache_key(model, "*", "top-*", user_id)
+
+
+def recent_key(model: str, user_id: str) -> str:
+    """The key of what a reader did lately, which the model in service may not have seen."""
+    return cache_key(model, "", "recent", user_id)
 
 
 def session_key(session: str) -> str:

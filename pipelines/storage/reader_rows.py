@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from pipelines.data.profiling import Profile
-from pipelines.storage.tables import DataProfileRow, RatingRow, ReaderRow
+from pipelines.storage.tables import DataProfileRow, FeedbackRow, RatingRow, ReaderRow
 
 _EXAMPLE = ", e.g. "
 """From there on a message about a broken expectation shows a value of a row."""
@@ -24,7 +24,7 @@ class ReaderRows:
     def counts(self) -> dict[str, Counter[str]]:
         """By library, how many rows there are of each kind."""
         found: dict[str, Counter[str]] = {}
-        for table in (ReaderRow, RatingRow):
+        for table in (ReaderRow, RatingRow, FeedbackRow):
             rows = self._session.execute(
                 select(table.source, func.count())
                 .where(table.user_id == self._user_id)
@@ -37,7 +37,7 @@ class ReaderRows:
     def remove(self, library: str) -> Counter[str]:
         """Delete all rows in one library; how many, of each kind."""
         removed: Counter[str] = Counter()
-        for table in (RatingRow, ReaderRow):
+        for table in (FeedbackRow, RatingRow, ReaderRow):
             deleted = self._session.execute(
                 delete(table).where(table.source == library, table.user_id == self._user_id)
             )

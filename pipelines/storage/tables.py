@@ -7,6 +7,7 @@ source first, so that book 7 of one catalogue never meets book 7 of another.
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Index,
     String,
     Text,
+    Uuid,
     func,
     text,
 )
@@ -106,6 +108,26 @@ class DataProfileRow(Base):
     stored_at: Mapped[datetime | None]
 
     __table_args__ = (Index("data_profile_by_time", "dataset", "made_at"),)
+
+
+class FeedbackRow(Base):
+    """One row for each thing that a reader did with a book, as the service was told."""
+
+    __tablename__ = "feedback"
+
+    number: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    """In the order of arrival: how far a load has read."""
+    event_id: Mapped[UUID] = mapped_column(Uuid, unique=True)
+    source: Mapped[str]
+    user_id: Mapped[str]
+    book_id: Mapped[str]
+    kind: Mapped[str]
+    rating: Mapped[float | None]
+    occurred_at: Mapped[datetime]
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    recommendation_id: Mapped[UUID | None] = mapped_column(Uuid)
+
+    __table_args__ = (Index("feedback_by_reader", "source", "user_id"),)
 
 
 class ErasureRow(Base):

@@ -14,7 +14,16 @@ from serving.gateway.contract import describe_roles
 from serving.gateway.deps import authorize
 from serving.gateway.edge import Edge
 from serving.gateway.guard import Guard
-from serving.gateway.routes import accounts, admin, auth, books, health, models, recommendations
+from serving.gateway.routes import (
+    accounts,
+    admin,
+    auth,
+    books,
+    feedback,
+    health,
+    models,
+    recommendations,
+)
 
 _DESCRIPTION = """
 Books for readers, from the model that the pipeline promoted last.
@@ -61,7 +70,7 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
 
 def _api() -> APIRouter:
     api = APIRouter()
-    for part in (auth, recommendations, books, models, admin, accounts):
+    for part in (auth, recommendations, feedback, books, models, admin, accounts):
         api.include_router(part.router)
     return api
 

@@ -1,5 +1,6 @@
 """What routes ask for in their signatures."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Path, Request
@@ -7,7 +8,7 @@ from fastapi import Depends, HTTPException, Path, Request
 from serving.bootstrap import Components
 from serving.gateway.edge import ENCODED_SLASH
 from serving.security.principal import Principal
-from serving.security.roles import ROUTES, may
+from serving.security.roles import ROUTES, may, may_speak_for
 
 _ID_NOTE = "Percent-encode it; a slash within it is `%2F`."
 _RawId = Annotated[str, Path(max_length=256, description=_ID_NOTE)]
@@ -56,3 +57,14 @@ async def authorize(request: Request) -> None:
         )
     roles = ", ".join(sorted(principal.roles)) or "none"
     raise HTTPException(403, f"the roles you have do not allow this: {roles}")
+
+
+def speak_for(caller: Principal, user_ids: Iterable[str]) -> None:
+    """Let only those pass who may speak for all these readers."""
+    if all(may_speak_for(caller, user_id) for user_id in user_ids):
+        return
+    if not caller.roles:
+        raise HTTPException(
+            401, "who asks for a reader has to say who it is", {"WWW-Authenticate": "Bearer"}
+        )
+    raise HTTPException(403, "a reader may speak for themselves alone")

@@ -16,9 +16,11 @@ from pipelines.errors import (
     ConfigurationError,
     CursorError,
     CursorExpiredError,
+    FeedbackError,
     GrantError,
     NoModelError,
     NoSearchError,
+    RepeatedKeyError,
     StorageError,
     UnknownPartError,
 )
@@ -54,6 +56,10 @@ TABLE: dict[type[BookrecError], Shown] = {
     NoModelError: Shown(
         HTTPStatus.SERVICE_UNAVAILABLE, "no-model", "No model in service", retry_after=10
     ),
+    RepeatedKeyError: Shown(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "repeated-key", "Idempotency key used before"
+    ),
+    FeedbackError: Shown(HTTPStatus.UNPROCESSABLE_ENTITY, "no-such-feedback", "Cannot be"),
     CacheUnavailableError: Shown(
         HTTPStatus.SERVICE_UNAVAILABLE, "no-cache", "Cache unavailable", retry_after=5
     ),

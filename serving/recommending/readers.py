@@ -12,8 +12,10 @@ from pipelines.models.bundle import Read
 from pipelines.models.lists import FALLBACK
 from pipelines.models.reranking import UNCHANGED, Reranking
 from pipelines.settings import CacheSettings
-from pipelines.storage.cache_keys import list_key
+from pipelines.storage.cache_keys import list_key, recent_key
 from serving.cache import RecommendationCache, decode, encode
+from serving.feedback.recent import reads_of
+from serving.local_cache import SingleFlight
 from serving.metrics import ServingMetrics
 from serving.model_slot import LoadedModel, ModelSlot
 from serving.recommending.paging import Page, ServedAnswer, skipped, turned, unknown_books
@@ -47,6 +49,7 @@ class Recommendations:
         self._model_name = model_name
         self._lists = metrics.recommendations
         self._operations = metrics.cache_operations
+        self._flights = SingleFlight()
 
     async def recommend(
         self, user_id: str, page: Page, *, explain: bool = False, reranking: Reranking = UNCHANGED
@@ -55,13 +58,12 @@ class Recommendations:
         model = self._slot.loaded()
         skip = skipped(page.cursor, model.label)
         known = model.bundle.users.parse(user_id)
-        is_plain = known is not None and reranking == UNCHANGED
-        if is_plain and skip + page.n <= self._settings.list_length:
+        if reranking == UNCHANGED and skip + page.n <= self._settings.list_length:
             whole = await self._cached_or_computed(model, user_id)
             items = whole.items[skip : skip + page.n]
             answer = Answer(items if explain else _unexplained(items), whole.source)
         else:
-            history = model.bundle.history(user_id)
+            (history,) = await self._histories(model, [user_id])
             answer = await self._computed(model, history, page.n, skip, explain, reranking)
         asked_for = user_id if known is None else known
         return self._given(turned(model, page, skip, answer, asked_for=asked_for))
@@ -84,11 +86,10 @@ class Recommendations:
         model = self._slot.loaded()
         filters = wishes.filters.model_copy(update={"only": tuple(book_ids)})
         among = wishes.model_copy(update={"filters": filters})
-        history = (
-            model.bundle.history(reader)
-            if isinstance(reader, str)
-            else model.bundle.history_of(reader)
-        )
+        if isinstance(reader, str):
+            (history,) = await self._histories(model, [reader])
+        else:
+            history = model.bundle.history_of(reader)
         answer = await self._computed(model, history, n, 0, explain, among)
         unknown = unknown_books(model, book_ids)
         return self._given(ServedAnswer(answer.items, answer.source, model.number, unknown=unknown))
@@ -100,13 +101,9 @@ class Recommendations:
         model = self._slot.loaded()
         parse = model.bundle.users.parse
         known = [parse(user_id) for user_id in user_ids]
+        histories = await self._histories(model, user_ids)
         answers = await asyncio.to_thread(
-            lambda: model.bundle.recommend_to(
-                [model.bundle.history(user_id) for user_id in user_ids],
-                n,
-                explain=explain,
-                reranking=reranking,
-            )
+            model.bundle.recommend_to, histories, n, explain=explain, reranking=reranking
         )
         return [
             self._given(
@@ -138,24 +135,49 @@ class Recommendations:
         )
         return answer
 
+    async def _histories(self, model: LoadedModel, user_ids: Sequence[str]) -> list[History]:
+        """What readers have met, with what was heard of them since the model learnt."""
+        keys = [recent_key(self._model_name, user_id) for user_id in user_ids]
+        heard = await self._values(keys) or [None] * len(keys)
+        return await asyncio.to_thread(
+            lambda: [
+                model.bundle.history_of(reads_of(value), user_id)
+                for user_id, value in zip(user_ids, heard, strict=True)
+            ]
+        )
+
     async def _cached_or_computed(self, model: LoadedModel, user_id: str) -> Answer:
         """A list of the cached length, so that what is cached and what is computed are equal."""
         length = self._settings.list_length
         key = list_key(self._model_name, model.label, length, user_id)
-        items = await self._lookup(key)
-        if items is not None:
+        found = await self._values([key, recent_key(self._model_name, user_id)])
+        heard = found[1] if found else None
+        if heard:
+            key = list_key(self._model_name, model.label, length, user_id, heard)
+            found = await self._values([key])
+        # Of a stranger nothing is kept: that it is not there says nothing of the cache.
+        is_kept = bool(heard) or model.bundle.users.parse(user_id) is not None
+        if is_kept and found and (items := self._read(found[0])) is not None:
             return Answer(items, CACHE)
-        answer = await asyncio.to_thread(model.bundle.recommend, user_id, length)
-        if answer.source != FALLBACK:
-            await self._store(key, answer.items)
-        return answer
 
-    async def _lookup(self, key: str) -> tuple[Recommendation, ...] | None:
+        async def compute() -> Answer:
+            history = model.bundle.history_of(reads_of(heard), user_id)
+            answer = await self._computed(model, history, length, 0, True, UNCHANGED)
+            if answer.source != FALLBACK:
+                await self._store(key, answer.items)
+            return answer
+
+        return await self._flights.once(key, compute)
+
+    async def _values(self, keys: Sequence[str]) -> list[bytes | None] | None:
+        """None where the cache is away."""
         try:
-            value = await self._cache.get(key)
+            return await self._cache.get_many(keys)
         except CacheUnavailableError:  # the cache has logged it
             self._operations.labels("unavailable").inc()
             return None
+
+    def _read(self, value: bytes | None) -> tuple[Recommendation, ...] | None:
         self._operations.labels("miss" if value is None else "hit").inc()
         if value is None:
             return None

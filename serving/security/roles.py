@@ -49,9 +49,17 @@ ROUTES: Mapping[str, Rule] = {
     "GET /api/v1/auth/me": ANYONE,
     "GET /api/v1/ratelimit/info": ANYONE,
     "GET /api/v1/books/popular": ANYONE,
+    "GET /api/v1/books/trending": ANYONE,
+    "GET /api/v1/books/search": ANYONE,
+    "POST /api/v1/books/similar": ANYONE,
+    "GET /api/v1/genres": ANYONE,
+    "POST /api/v1/recommendations": ANYONE,
+    "POST /api/v1/recommendations/rerank": ANYONE,
+    "POST /api/v1/recommendations/batch": STAFF,
     "GET /api/v1/books/{book_id}": ANYONE,
     "GET /api/v1/books/{book_id}/similar": ANYONE,
     "GET /api/v1/users/{user_id}/recommendations": ABOUT_A_READER,
+    "POST /api/v1/feedback": KNOWN,
     "GET /api/v1/models/current": STAFF,
     "POST /api/v1/admin/cache/warm": ADMINS,
     "GET /api/v1/admin/cache/warm": ADMINS,
@@ -82,3 +90,10 @@ def may(principal: Principal, route: str, user_id: str | None = None) -> bool:
     if rule.anyone or principal.roles & rule.roles:
         return True
     return rule.own and Role.READER in principal.roles and principal.subject == user_id
+
+
+def may_speak_for(principal: Principal, user_id: str) -> bool:
+    """Whether somebody may tell what a reader did: staff of any, a reader of themselves."""
+    if principal.roles & STAFF.roles:
+        return True
+    return Role.READER in principal.roles and principal.subject == user_id

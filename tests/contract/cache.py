@@ -34,6 +34,19 @@ class CacheContract:
         await cache.put({"key": b"new"}, 60)
         assert await cache.get("key") == b"new"
 
+    async def test_many_values_are_got_at_once(self, cache: RecommendationCache) -> None:
+        """In the order asked, with None for what is not there; of no keys none."""
+        await cache.put({"one": b"1", "two": b"2"}, 60)
+        assert await cache.get_many(["two", "none", "one"]) == [b"2", None, b"1"]
+        assert await cache.get_many([]) == []
+
+    async def test_what_is_appended_comes_behind(self, cache: RecommendationCache) -> None:
+        """A key that is not there begins empty; appending nothing does nothing."""
+        await cache.append({"log": b"a\n", "other": b"x"}, 60)
+        await cache.append({"log": b"b\n"}, 60)
+        await cache.append({}, 60)
+        assert await cache.get_many(["log", "other"]) == [b"a\nb\n", b"x"]
+
     async def test_a_key_is_claimed_once(self, cache: RecommendationCache) -> None:
         """Of two that claim, one gets it."""
         assert await cache.claim("lock", 60)

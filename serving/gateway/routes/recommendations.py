@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from serving.gateway.deps import Parts, UserId
+from serving.gateway.deps import Caller, Parts, UserId, speak_for
 from serving.gateway.errors import described
 from serving.gateway.requests import (
     BatchRequest,
@@ -68,10 +68,12 @@ async def batch(parts: Parts, wishes: BatchRequest) -> Response:
 @router.post(
     "/recommendations/rerank",
     summary="Some books in a reader's order",
-    responses=described(400, 422, 503),
+    responses=described(400, 403, 422, 503),
 )
-async def rerank(parts: Parts, wishes: RerankRequest) -> SessionList:
+async def rerank(parts: Parts, caller: Caller, wishes: RerankRequest) -> SessionList:
     """The given books, those that suit the reader best first; `unknown` ones are left out."""
+    if wishes.user_id is not None:
+        speak_for(caller, [str(wishes.user_id)])
     answer = await parts.recommendations.rerank(
         str(wishes.user_id) if wishes.history is None else reads(wishes.history),
         [str(book_id) for book_id in wishes.book_ids],

@@ -270,3 +270,19 @@ def test_a_book_is_found_by_the_id_of_any_of_its_editions(tmp_path, book_ids):
     )
     barred = Reranking(filters=Filters(exclude=("0-30",)))
     assert work not in ids(served.recommend("nobody", N_BOOKS, reranking=barred))
+
+
+def test_what_was_heard_comes_after_what_the_model_has_seen(served):
+    before = served.history("ann")
+    heard = served.history_of([Read("60"), Read("10", dismissed=True)], "ann")
+    assert len(heard) == len(before) + 1
+    weights = dict(zip(heard.book_nums.tolist(), heard.weights.tolist(), strict=True))
+    assert weights[5] == 1.0
+    assert weights[0] == 0.0
+    assert heard.book_nums[-2:].tolist() == [5, 0]
+
+
+def test_of_nothing_heard_nothing_changes(served):
+    same = served.history_of([], "ann")
+    assert same.book_nums.tolist() == served.history("ann").book_nums.tolist()
+    assert same.weights.tolist() == served.history("ann").weights.tolist()

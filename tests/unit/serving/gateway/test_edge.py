@@ -64,7 +64,7 @@ def test_what_takes_too_long_is_a_problem(
 ):
     monkeypatch.setattr("serving.gateway.edge.ANSWER_SECONDS", 0.05)
     release = threading.Event()
-    components.slot.current.bundle.recommend = lambda *_: release.wait(5)
+    components.slot.current.bundle.recommend = lambda *_, **__: release.wait(5)
     with capture_logs() as logs:
         answer = http.get(READER)
     release.set()

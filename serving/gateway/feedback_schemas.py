@@ -1,0 +1,63 @@
+"""How callers tell what readers did."""
+
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from pipelines.storage.feedback import Kind
+from serving.gateway.requests import BookRef, Question, UserRef
+
+MOST_EVENTS = 1_000
+
+
+def _storable(value: int | str) -> int | str:
+    if isinstance(value, str) and ("\0" in value or not value.strip()):
+        raise ValueError("an id has no NUL, and something besides blanks")
+    return value
+
+
+class ReportedEvent(Question):
+    """One thing that a reader did with a book."""
+
+    user_id: Annotated[UserRef, AfterValidator(_storable)]
+    book_id: Annotated[BookRef, AfterValidator(_storable)]
+    kind: Kind = Field(
+        description="`rating` and `read` say what is liked; a `dismissal` keeps a book away; a "
+        "`click` only counts.",
+        examples=["rating"],
+    )
+    rating: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description="Of a `rating`, on the scale of the library.",
+        examples=[5],
+    )
+    occurred_at: AwareDatetime | None = Field(
+        None, description="With its time zone; now, if left out.", examples=["2026-03-01T18:30:00Z"]
+    )
+    recommendation_id: UUID | None = Field(None, description="The answer that brought it about.")
+
+    @model_validator(mode="after")
+    def _rated(self) -> Self:
+        if (self.kind is Kind.RATING) != (self.rating is not None):
+            raise ValueError("a rating has a `rating`, and nothing else has")
+        return self
+
+
+class FeedbackReport(Question):
+    """What some readers did, in any order."""
+
+    events: list[ReportedEvent] = Field(min_length=1, max_length=MOST_EVENTS)
+
+
+class FeedbackReceipt(BaseModel):
+    """What became of it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    accepted: int = Field(examples=[2])
+    repeated: int = Field(description="Told before under the same key.", examples=[0])
+    unknown_books: tuple[str, ...] = Field(
+        description="Not in the model in service; kept for the next one.", examples=[[]]
+    )
