@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
@@ -12,6 +14,7 @@ from serving.bootstrap import Components
 from serving.gateway import errors
 from serving.gateway.edge import Edge
 from serving.gateway.routes import admin, books, health, models, recommendations
+from serving.gateway.schemas import Problem
 
 _DESCRIPTION = """
 Books for readers, from the model that the pipeline promoted last.
@@ -50,7 +53,15 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
     app.include_router(_api(), prefix="/api/v1")
     app.include_router(health.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
+    app.openapi = partial(_contract, app.openapi)  # type: ignore[method-assign] # as FastAPI has it
     return app
+
+
+def _contract(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """With the shape of errors, which no route answers by itself."""
+    contract = generate()
+    contract["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    return contract
 
 
 def _api() -> APIRouter:

@@ -12,7 +12,7 @@ from serving.gateway.edge import ENCODED_SLASH
 _bearer = HTTPBearer(auto_error=False, description="The token in BOOKREC_API__ADMIN_TOKEN.")
 
 _ID_NOTE = "Percent-encode it; a slash within it is `%2F`."
-_RawId = Annotated[str, Path(max_length=256, description=_ID_NOTE)]
+_RawId = Annotated[str, Path(max_length=256, description=_ID_NOTE, examples=["1302"])]
 
 
 # All are coroutines: FastAPI runs plain functions in a thread, at three times the price.
