@@ -5,7 +5,7 @@ BIN := .venv/bin
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up test test-unit test-integration test-e2e test-debian-servers check fix bench-pipeline bench-quality bench-training bench-scale bench-data bench-peers clean
+.PHONY: help setup run up test test-unit test-integration test-e2e test-debian-servers check fix openapi bench-pipeline bench-quality bench-training bench-scale bench-data bench-peers clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ check: setup ## Check style, types, spelling and who imports whom; changes nothi
 fix: setup ## Repair what can be repaired by machine
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
+
+openapi: setup ## Renew the snapshot that the API's contract is held against
+	@$(BIN)/python -m tests.unit.serving.gateway.test_contract
 
 bench-pipeline: setup ## Time a whole run and its peak memory (ARGS="--source S --data PATH")
 	@$(BIN)/python -m benchmarks.pipeline_run $(ARGS)

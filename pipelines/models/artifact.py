@@ -74,7 +74,8 @@ class Artifact:
         """
         if name not in self.arrays:
             raise ArtifactError(f"{self.folder} has no array {name}: train the model again")
-        return self.arrays[name]
+        # Still mapped, but no np.memmap: each slice of such takes as long as a sum over it.
+        return np.asarray(self.arrays[name])
 
     def config_as(self, kind: type[Config]) -> Config:
         """

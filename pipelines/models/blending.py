@@ -68,17 +68,20 @@ def normalised(scores: Scores, seen: BookNums | None = None) -> Scores | None:
     Returns:
         0 where the model has nothing to say; None where it has nothing to say of any unseen book.
     """
-    spoken = np.isfinite(scores)
-    unseen = spoken.copy()
+    unseen = scores.copy()
     if seen is not None:
-        unseen[seen] = False
-    if not unseen.any():
+        unseen[seen] = -np.inf
+    high = unseen.max(initial=-np.inf)
+    if high == -np.inf:
         return None
-    low = scores.min(where=unseen, initial=np.inf)
-    high = scores.max(where=unseen, initial=-np.inf)
+    low = np.where(unseen == -np.inf, np.inf, unseen).min()
     if low == high:
-        return spoken.astype(np.float32)
-    return np.sqrt(np.clip((scores - low) / (high - low), 0, 1))
+        return np.isfinite(scores).astype(np.float32)
+    unit = np.subtract(scores, low, out=unseen)
+    unit /= high - low
+    np.maximum(unit, 0, out=unit)
+    np.minimum(unit, 1, out=unit)
+    return np.sqrt(unit, out=unit)
 
 
 def fit_blend(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -215,10 +216,16 @@ class ContentRecommender(Recommender):
         self, liked: History
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Books near the liked ones, their terms, and how many stem from each liked book."""
-        nums, cosines, sizes = self.neighbours_.entries(liked.book_nums)
+        nums, powers, sizes = self._sharpened.entries(liked.book_nums)
         shares = liked.weights.astype(np.float64) / max(liked.weights.sum(dtype=np.float64), 1e-12)
-        terms = cosines.astype(np.float64) ** self.config.sharpness * np.repeat(shares, sizes)
-        return nums, terms, sizes
+        return nums, powers * np.repeat(shares, sizes), sizes
+
+    @cached_property
+    def _sharpened(self) -> NeighbourLists:
+        """The neighbours with near^sharpness: a power takes longer than all else of a score."""
+        lists = self.neighbours_
+        powers = lists.cosines.astype(np.float64) ** self.config.sharpness
+        return replace(lists, cosines=powers.astype(np.float32))
 
     def search(self, text: str, n: int) -> RankedBooks:
         """

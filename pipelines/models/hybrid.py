@@ -103,23 +103,16 @@ class HybridRecommender(Recommender):
 
     def score_many_damped(self, histories: Sequence[History], damping: float) -> ScoreMatrix:
         """Several histories with that damping, a row each."""
-        rows: list[Scores] = [np.empty(0, np.float32)] * len(histories)
-        for weights, members in self._by_weights(histories):
-            weighted = _weighted(self.parts, weights)
-            asked = [histories[member] for member in members]
-            said = [(weight, part.score_many(asked)) for part, weight in weighted]
-            for row, member in enumerate(members):
-                of_one = [(weight, scores[row]) for weight, scores in said]
-                rows[member] = self._blended(of_one, histories[member], damping)
-        return np.stack(rows)
-
-    def _by_weights(self, histories: Sequence[History]) -> list[tuple[dict[str, float], list[int]]]:
-        """The weights that histories get, and the positions of those that get them."""
-        members: dict[int, list[int]] = {}
-        for position, history in enumerate(histories):
-            bucket = bucket_of(len(history.liked), self.config.by_history)
-            members.setdefault(bucket, []).append(position)
-        return [(self.config.weights_for(bucket), found) for bucket, found in members.items()]
+        names = {name: name for name in self.parts}
+        wanted = [_weighted(names, self.config.weights_for(len(h.liked))) for h in histories]
+        asked = {name for weights in wanted for name, _ in weights}
+        said = {name: self.parts[name].score_many(histories) for name in asked}
+        return np.stack(
+            [
+                self._blended([(w, said[name][row]) for name, w in wanted[row]], history, damping)
+                for row, history in enumerate(histories)
+            ]
+        )
 
     def _blended(
         self, said: Sequence[tuple[float, Scores]], history: History, damping: float

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse
 
 from serving.bootstrap import Components
 from serving.gateway import errors
-from serving.gateway.contract import describe_roles
+from serving.gateway.contract import complete_contract
 from serving.gateway.deps import authorize
 from serving.gateway.edge import Edge
 from serving.gateway.guard import Guard
@@ -64,7 +64,7 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
     app.include_router(_api(), prefix="/api/v1")
     app.include_router(health.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
-    describe_roles(app)
+    complete_contract(app)
     return app
 
 

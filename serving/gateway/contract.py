@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from serving.gateway.errors import described
+from serving.gateway.schemas import Problem
 from serving.security.roles import ROUTES, Rule
 
 _SCHEMES: dict[str, Any] = {
@@ -20,14 +21,15 @@ _SCHEMES: dict[str, Any] = {
 }
 
 
-def describe_roles(app: FastAPI) -> None:
-    """Let the contract of `app` say who may call what."""
+def complete_contract(app: FastAPI) -> None:
+    """Let the contract of `app` say who may call what, and what errors look like."""
     made = app.openapi
 
     def completed() -> dict[str, Any]:
         schema = made()
         if "securitySchemes" not in schema["components"]:
             schema["components"]["securitySchemes"] = _SCHEMES
+            schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
             for path, operations in schema["paths"].items():
                 for method, operation in operations.items():
                     rule = ROUTES.get(f"{method.upper()} {path}")

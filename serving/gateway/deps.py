@@ -11,7 +11,7 @@ from serving.security.principal import Principal
 from serving.security.roles import ROUTES, may, may_speak_for
 
 _ID_NOTE = "Percent-encode it; a slash within it is `%2F`."
-_RawId = Annotated[str, Path(max_length=256, description=_ID_NOTE)]
+_RawId = Annotated[str, Path(max_length=256, description=_ID_NOTE, examples=["1302"])]
 
 
 # All are coroutines: FastAPI runs plain functions in a thread, at three times the price.

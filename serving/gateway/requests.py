@@ -76,6 +76,7 @@ class Paged(Question):
         None,
         max_length=200,
         description="`next_cursor` of the page before, with the same question else.",
+        examples=[None],
     )
 
     @property
@@ -159,10 +160,16 @@ class BatchRequest(TasteQuestion):
 class RerankRequest(TasteQuestion):
     """Of `POST /recommendations/rerank`."""
 
-    user_id: UserRef | None = Field(None, description="For whom; or give a `history`.")
-    history: History | None = Field(None, description=f"{HISTORY}; or give a `user_id`.")
+    user_id: UserRef | None = Field(
+        None, description="For whom; or give a `history`.", examples=[4213]
+    )
+    history: History | None = Field(
+        None, description=f"{HISTORY}; or give a `user_id`.", examples=[None]
+    )
     book_ids: list[BookRef] = Field(min_length=1, max_length=1000, examples=[[1302, 17, 4]])
-    n: int | None = Field(None, ge=1, le=1000, description="The longest list wanted; else all.")
+    n: int | None = Field(
+        None, ge=1, le=1000, description="The longest list wanted; else all.", examples=[10]
+    )
     include_seen: bool = Field(True, description="Whether books already read may come too.")
 
     @model_validator(mode="after")

@@ -12,6 +12,9 @@ from pipelines.data.interactions import Id
 from serving.model_slot import LoadedModel, Refusal
 from serving.recommending.paging import ServedAnswer
 
+_UUID = "0b6f2c1e-5f3a-4a51-9d0c-7b1c9a3f2d11"
+_TIME = "2026-11-25T14:44:33Z"
+
 
 class RankedBook(BaseModel):
     """One place of a list."""
@@ -33,7 +36,9 @@ class RankedBook(BaseModel):
 class BookList(BaseModel):
     """A ranked list and where it came from."""
 
-    recommendation_id: UUID = Field(default_factory=uuid4, description="Names this answer.")
+    recommendation_id: UUID = Field(
+        default_factory=uuid4, description="Names this answer.", examples=[_UUID]
+    )
     model_version: int = Field(examples=[3])
     source: Literal["cache", "model", "fallback"] = Field(
         description="`fallback`: popular books, because nothing else is known: not about whom it "
@@ -139,9 +144,9 @@ class Book(BaseModel):
 class RefusalReport(BaseModel):
     """Why the champion is not in service."""
 
-    version: int | None = Field(description="Null where the registry did not answer.")
+    version: int | None = Field(description="Null where the registry did not answer.", examples=[4])
     reason: str = Field(examples=["manifest.json: checksum of item_knn/indices.npy differs"])
-    at: datetime
+    at: datetime = Field(examples=[_TIME])
 
     @classmethod
     def of(cls, refusal: Refusal) -> Self:
@@ -153,10 +158,10 @@ class CurrentModel(BaseModel):
 
     name: str = Field(examples=["bookrec-hybrid"])
     version: int = Field(examples=[3])
-    run_id: str
+    run_id: str = Field(examples=["5d1c0e2b9a7f4c63"])
     aliases: tuple[str, ...] = Field(examples=[["champion"]])
-    created_at: datetime
-    loaded_at: datetime
+    created_at: datetime = Field(examples=[_TIME])
+    loaded_at: datetime = Field(examples=[_TIME])
     tags: dict[str, str] = Field(
         description="As registered: metrics, and where the report on its data lies.",
         examples=[{"ndcg_at_10": "0.1812", "data_quality_report": "…/profile/report.html"}],
@@ -166,9 +171,9 @@ class CurrentModel(BaseModel):
         "history; each can be asked alone, as `model`.",
         examples=[{"item_knn": 0.41, "content": 0.22}],
     )
-    readers: int
-    books: int
-    last_refusal: RefusalReport | None
+    readers: int = Field(examples=[2672])
+    books: int = Field(examples=[9995])
+    last_refusal: RefusalReport | None = Field(examples=[None])
 
     @classmethod
     def of(cls, name: str, model: LoadedModel, refusal: Refusal | None) -> Self:
@@ -196,7 +201,9 @@ class WarmReport(BaseModel):
     version: int = Field(examples=[3])
     done: int = Field(description="Readers so far.", examples=[150])
     total: int = Field(description="Readers in all.", examples=[7000])
-    finished: bool = Field(description="Nothing more will happen; `outcome` says how it ended.")
+    finished: bool = Field(
+        description="Nothing more will happen; `outcome` says how it ended.", examples=[False]
+    )
     outcome: Literal["running", "complete", "superseded", "failed"]
     seconds: float = Field(examples=[2.1])
 
@@ -204,7 +211,7 @@ class WarmReport(BaseModel):
 class Check(BaseModel):
     """One thing the service leans on."""
 
-    ok: bool
+    ok: bool = Field(examples=[True])
     detail: str = Field(examples=["version 3"])
 
 
@@ -212,7 +219,7 @@ class Readiness(BaseModel):
     """Whether requests can be answered; `degraded` is slower, or not from the newest champion."""
 
     status: Literal["ready", "degraded", "unready"]
-    checks: dict[str, Check]
+    checks: dict[str, Check] = Field(examples=[{"model": {"ok": True, "detail": "version 3"}}])
 
 
 class Problem(BaseModel):

@@ -1,11 +1,16 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from serving.bootstrap import Components
-from tests.fakes import FakeCache
-from tests.serving_parts import Shelf, bundle, client, parts
+from pipelines.registry import CHAMPION, CONTENT
+from serving.bootstrap import Components, assemble
+from serving.model_slot import ModelSlot
+from serving.security.components import compose_security
+from tests import factories
+from tests.fakes import FakeCache, FakeRegistry
+from tests.serving_parts import Shelf, bundle, client, parts, settings
 
 
 @pytest.fixture
@@ -24,4 +29,17 @@ def http(components: Components) -> Iterator[TestClient]:
 def empty(shelf: Shelf) -> Iterator[TestClient]:
     """A service that has no model yet."""
     with client(parts(shelf)) as http:
+        yield http
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[TestClient]:
+    factories.bundle().save(tmp_path / "bundle")
+    registry = FakeRegistry()
+    registry.put("first", tmp_path / "bundle", {CONTENT: "first"})
+    registry.set_alias(CHAMPION, 1)
+    slot = ModelSlot(registry, tmp_path)
+    slot.refresh()
+    security = compose_security(settings())
+    with client(assemble(settings(), slot, FakeCache(), FakeCache(), security)) as http:
         yield http

@@ -1,31 +1,9 @@
 """The gateway over a real bundle, opened from its folder."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from starlette.testclient import TestClient
 
-from pipelines.registry import CHAMPION, CONTENT
-from serving.bootstrap import assemble
-from serving.model_slot import ModelSlot
-from serving.security.components import compose_security
 from tests import factories
-from tests.fakes import FakeCache, FakeRegistry
-from tests.serving_parts import client, settings
-
-
-@pytest.fixture
-def real(tmp_path: Path) -> Iterator[TestClient]:
-    factories.bundle().save(tmp_path / "bundle")
-    registry = FakeRegistry()
-    registry.put("first", tmp_path / "bundle", {CONTENT: "first"})
-    registry.set_alias(CHAMPION, 1)
-    slot = ModelSlot(registry, tmp_path)
-    slot.refresh()
-    security = compose_security(settings())
-    with client(assemble(settings(), slot, FakeCache(), FakeCache(), security)) as http:
-        yield http
 
 
 def test_a_reader_of_fantasy_gets_the_missing_volume(real: TestClient):
