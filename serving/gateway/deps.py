@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException, Path, Query, Request
 
+from pipelines.storage.audit import Act
 from serving.bootstrap import Components
 from serving.gateway.edge import ENCODED_SLASH
 from serving.security.principal import Principal
-from serving.security.roles import ROUTES, may
+from serving.security.roles import ADMINS, ROUTES, may
 
 _ID_NOTE = "Percent-encode it; a slash within it is `%2F`."
 _RawId = Annotated[str, Path(max_length=256, description=_ID_NOTE)]
@@ -55,5 +56,8 @@ async def authorize(request: Request) -> None:
             "credentials are needed: Authorization: Bearer …, or X-API-Key",
             {"WWW-Authenticate": "Bearer"},
         )
+    if rule is ADMINS:
+        act = Act(principal.actor, "admin", route, request.state.request_id)
+        await request.app.state.components.security.accounts.note(act, "denied")
     roles = ", ".join(sorted(principal.roles)) or "none"
     raise HTTPException(403, f"the roles you have do not allow this: {roles}")

@@ -110,13 +110,18 @@ class RateLimiter:
         self, item: RateLimitItem, policy: str, caller: str, size: int
     ) -> tuple[int, int, float]:
         name = f"{policy}:{quote(caller, safe='', errors='surrogatepass')}"
-        if self._guard is not None and self._shared is not None:
-            shared = self._shared
-            try:
-                return await self._guard.ask(lambda: _hit(shared, item, name, size))
-            except CacheUnavailableError:
-                pass  # the guard has logged it
-        return await _hit(self._own, item, name, size)
+        if self._guard is None or self._shared is None:
+            return await _hit(self._own, item, name, size)
+        shared = self._shared
+        try:
+            taken, remaining, resets_at = await self._guard.ask(
+                lambda: _hit(shared, item, name, size)
+            )
+        except CacheUnavailableError:  # the guard has logged it
+            return await _hit(self._own, item, name, size)
+        if taken:  # so that nobody starts anew when Redis goes
+            await self._own.hit(item, name, cost=taken)
+        return taken, remaining, resets_at
 
 
 async def _hit(
