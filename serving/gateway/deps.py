@@ -33,10 +33,15 @@ async def _principal(request: Request) -> Principal:
     return principal
 
 
+async def _account_name(name: _RawId) -> str:
+    return name.replace(ENCODED_SLASH, "/")
+
+
 Parts = Annotated[Components, Depends(_components)]
 UserId = Annotated[str, Depends(_user_id)]
 BookId = Annotated[str, Depends(_book_id)]
 Caller = Annotated[Principal, Depends(_principal)]
+AccountName = Annotated[str, Depends(_account_name)]
 Length = Annotated[int, Query(ge=1, le=500, description="The longest list wanted.")]
 
 

@@ -48,3 +48,11 @@ async def test_it_remembers_no_more_callers_than_it_can_hold():
     for number in range(MAX_LEASES + 5):
         await limits.spend("user", str(number))
     assert len(limits._leases) == MAX_LEASES
+
+
+async def test_who_is_refused_is_not_asked_about_again_at_once(monkeypatch: pytest.MonkeyPatch):
+    limits = limiter("1/minute")
+    await limits.spend("user", "ann")
+    assert not (await limits.spend("user", "ann")).allowed
+    monkeypatch.setattr(limits, "_asked", None)
+    assert not (await limits.spend("user", "ann")).allowed
