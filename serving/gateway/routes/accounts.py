@@ -77,6 +77,20 @@ async def change_user(
 
 
 @router.delete(
+    "/users/{name}",
+    summary="Delete an account",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=described(404),
+)
+async def remove_user(name: AccountName, request: Request, parts: Parts, caller: Caller) -> None:
+    """The record of what was done with it stays."""
+    act = _act(request, caller, "user.remove", f"user:{name}")
+    await parts.security.accounts.act(act, lambda s: UserRepository(s).remove(name))
+    with suppress(CacheUnavailableError):  # each looks at the account before it goes on
+        await parts.security.sessions.end_all(name)
+
+
+@router.delete(
     "/users/{name}/sessions",
     summary="End all sessions of an account",
     status_code=status.HTTP_204_NO_CONTENT,

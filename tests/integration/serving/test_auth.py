@@ -181,7 +181,11 @@ def test_an_admin_makes_accounts_and_keys_and_all_is_on_record(http: TestClient,
     assert key["client_secret"] not in listed.text
     gone = http.delete(f"/api/v1/admin/keys/{key['key_id']}", headers=headers)
     assert gone.status_code == 204
+    removed = http.delete("/api/v1/admin/users/carol", headers=headers)
+    assert removed.status_code == 204
     http.post("/api/v1/admin/cache/warm", headers=admin())
+    reader = bearer(login(http)["access_token"])
+    assert http.get("/api/v1/admin/audit", headers=reader).status_code == 403
     record = http.get("/api/v1/admin/audit", headers=headers).json()
     told = [(entry["actor"], entry["action"], entry["outcome"]) for entry in reversed(record)]
     assert told == [
@@ -191,7 +195,9 @@ def test_an_admin_makes_accounts_and_keys_and_all_is_on_record(http: TestClient,
         ("user:root", "user.change", "failed"),
         ("user:root", "key.add", "done"),
         ("user:root", "key.revoke", "done"),
+        ("user:root", "user.remove", "done"),
         ("operator:admin-token", "cache.warm", "done"),
+        ("user:ann", "admin", "denied"),
     ]
     assert record[-1]["request_id"] == made.headers["x-request-id"]
     with unit_of_work(database) as session:
