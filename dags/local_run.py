@@ -171,7 +171,8 @@ def _example_reader(settings: Settings) -> int | str:
 
 def _show(settings: Settings) -> None:
     """Ten recommendations for one reader, asked of the service over HTTP."""
-    with httpx.Client(base_url=f"{settings.api.url}/api/v1", timeout=30) as client:
+    headers, base_url = settings.api.admin_headers, f"{settings.api.url}/api/v1"
+    with httpx.Client(base_url=base_url, headers=headers, timeout=30) as client:
         current = client.get("/models/current").raise_for_status().json()
         user_id = _example_reader(settings)
         answer = client.get(f"/users/{user_id}/recommendations", params={"n": 10})

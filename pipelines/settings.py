@@ -54,6 +54,13 @@ class ApiSettings(BaseModel):
         host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104 - compared, not bound
         return (self.base_url or f"http://{host}:{self.port}").rstrip("/")
 
+    @property
+    def admin_headers(self) -> dict[str, str]:
+        """What the pipeline proves itself with to the service."""
+        if self.admin_token is None:
+            return {}
+        return {"Authorization": f"Bearer {self.admin_token.get_secret_value()}"}
+
 
 Rate = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}/(second|minute|hour|day)$")]
 """How many in which time: `600/minute`."""

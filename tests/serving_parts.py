@@ -17,7 +17,7 @@ from serving.model_slot import ModelSlot
 from serving.security.components import compose_security
 from tests.fakes import FakeBundle, FakeCache, FakeRegistry
 
-ADMIN_TOKEN = "the-token-of-the-tests"  # noqa: S105 - opens nothing
+ADMIN_TOKEN = "the-admin-token-of-the-tests"  # noqa: S105 - opens nothing
 
 SIGNING_KEY = "signs-nothing-but-what-tests-ask-for"
 

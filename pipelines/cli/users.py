@@ -68,6 +68,16 @@ def enable(name: Name) -> None:
     _set_disabled(name, disabled=False)
 
 
+@app.command("remove")
+def remove(name: Name) -> None:
+    """Delete an account; data of the reader themselves are what `bookrec forget` erases."""
+    from pipelines.storage.accounts import UserRepository
+
+    with acting("user.remove", f"user:{name}") as session:
+        UserRepository(session).remove(name)
+    _say(f"{name} has no account any more")
+
+
 @app.command("list")
 def list_users(as_json: AsJson = False) -> None:
     """Every account."""

@@ -232,7 +232,8 @@ def _service_has_reloaded(settings: Settings, registry: MlflowRegistry) -> bool:
 
 def _content_in_service(settings: Settings) -> str | None:
     try:
-        answer = httpx.get(f"{settings.api.url}/api/v1/models/current", timeout=5)
+        url = f"{settings.api.url}/api/v1/models/current"
+        answer = httpx.get(url, headers=settings.api.admin_headers, timeout=5)
         tags: dict[str, str] = answer.raise_for_status().json()["tags"]
     except (httpx.HTTPError, ValueError, KeyError):
         return None

@@ -58,10 +58,8 @@ def warm(api: ApiSettings, version: int | None, *, timeout_seconds: float = 600)
         httpx.ConnectError: nothing listens there.
         ServiceUnavailableError: refused, failed, too slow, or warming another version.
     """
-    token = api.admin_token.get_secret_value() if api.admin_token else ""
     deadline = time.monotonic() + timeout_seconds
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=api.url, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=api.url, headers=api.admin_headers, timeout=30) as client:
         state = _state(client.post)
         while not state["finished"]:
             if time.monotonic() > deadline:

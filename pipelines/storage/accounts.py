@@ -92,15 +92,28 @@ class UserRepository:
         Raises:
             AccountError: there is no such account.
         """
-        row = self._session.get(UserRow, name) if _NAME.fullmatch(name) else None
-        if row is None:
-            raise AccountError(f"there is no user {name!r}", known=False)
+        row = self._row(name)
         if roles is not None:
             row.roles = sorted(roles)
         if password_hash is not None:
             row.password_hash = password_hash
         if disabled is not None:
             row.disabled_at = func.now() if disabled else None
+
+    def remove(self, name: str) -> None:
+        """
+        Delete an account; the record of what was done with it stays.
+
+        Raises:
+            AccountError: there is no such account.
+        """
+        self._session.delete(self._row(name))
+
+    def _row(self, name: str) -> UserRow:
+        row = self._session.get(UserRow, name) if _NAME.fullmatch(name) else None
+        if row is None:
+            raise AccountError(f"there is no user {name!r}", known=False)
+        return row
 
 
 class KeyRepository:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -42,7 +42,8 @@ class AuditLog:
 
     def add(self, act: Act, outcome: str) -> None:
         """Put an act on record; there with the transaction, or not at all."""
-        self._session.add(AuditRow(**asdict(act), outcome=outcome))
+        printable = replace(act, target=_printable(act.target))
+        self._session.add(AuditRow(**asdict(printable), outcome=outcome))
 
     def latest(self, n: int) -> list[AuditEntry]:
         """The last `n` acts."""
@@ -79,3 +80,8 @@ def note(database_url: str, act: Act, outcome: str) -> None:
     log.info("act_recorded", **asdict(act), outcome=outcome)
     with unit_of_work(database_url) as session:
         AuditLog(session).add(act, outcome)
+
+
+def _printable(text: str) -> str:
+    """Whatever a caller named, in signs that a table can hold and a terminal shows as they are."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:500])

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse
 from serving.bootstrap import Components
 from serving.gateway import errors
 from serving.gateway.contract import complete_contract
+from serving.gateway.cross_origin import CrossOrigin
 from serving.gateway.deps import authorize
 from serving.gateway.edge import Edge
 from serving.gateway.guard import Guard
@@ -60,6 +61,7 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(Guard)
+    app.add_middleware(CrossOrigin)
     app.add_middleware(Edge)
     app.include_router(_api(), prefix="/api/v1")
     app.include_router(health.router)

@@ -5,10 +5,11 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException, Path, Request
 
+from pipelines.storage.audit import Act
 from serving.bootstrap import Components
 from serving.gateway.edge import ENCODED_SLASH
 from serving.security.principal import Principal
-from serving.security.roles import ROUTES, may, may_speak_for
+from serving.security.roles import ADMINS, ROUTES, may, may_speak_for
 
 _ID_NOTE = "Percent-encode it; a slash within it is `%2F`."
 _RawId = Annotated[str, Path(max_length=256, description=_ID_NOTE, examples=["1302"])]
@@ -33,10 +34,15 @@ async def _principal(request: Request) -> Principal:
     return principal
 
 
+async def _account_name(name: _RawId) -> str:
+    return name.replace(ENCODED_SLASH, "/")
+
+
 Parts = Annotated[Components, Depends(_components)]
 UserId = Annotated[str, Depends(_user_id)]
 BookId = Annotated[str, Depends(_book_id)]
 Caller = Annotated[Principal, Depends(_principal)]
+AccountName = Annotated[str, Depends(_account_name)]
 
 
 async def authorize(request: Request) -> None:
@@ -55,6 +61,9 @@ async def authorize(request: Request) -> None:
             "credentials are needed: Authorization: Bearer …, or X-API-Key",
             {"WWW-Authenticate": "Bearer"},
         )
+    if rule is ADMINS:
+        act = Act(principal.actor, "admin", route, request.state.request_id)
+        await request.app.state.components.security.accounts.note(act, "denied")
     roles = ", ".join(sorted(principal.roles)) or "none"
     raise HTTPException(403, f"the roles you have do not allow this: {roles}")
 

@@ -112,6 +112,8 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             headers.update(_HEADERS)
             headers[REQUEST_ID] = self.request_id
+            if self._scope["scheme"] == "https":
+                headers["Strict-Transport-Security"] = "max-age=31536000"
             is_docs = self._scope["path"].startswith("/docs")
             headers["Content-Security-Policy"] = _DOCS_POLICY if is_docs else _API_POLICY
             headers.setdefault("Cache-Control", "public, max-age=3600" if is_docs else "no-store")

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
@@ -144,7 +145,9 @@ def _is_local(scope: Scope, headers: Headers) -> bool:
     return name in _HERE and is_loopback(client[0])
 
 
+@lru_cache(4096)
 def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -154,12 +157,15 @@ def is_loopback(address: str) -> bool:
 def address_of(scope: Scope) -> str:
     """Of the caller; of IPv6 the part that a provider gives to one customer."""
     client = scope.get("client")
-    if client is None:
-        return "unknown"
+    return _counted(client[0]) if client is not None else "unknown"
+
+
+@lru_cache(4096)
+def _counted(address: str) -> str:
     try:
-        address = ipaddress.ip_address(client[0])
+        parsed = ipaddress.ip_address(address)
     except ValueError:
-        return str(client[0])
-    if address.version == 4:
-        return str(address)
-    return str(ipaddress.ip_network((address, 64), strict=False))
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -18,6 +18,9 @@ from serving.security.principal import Principal
 from serving.security.sessions import NoSessions, RedisSessions, Sessions
 from serving.security.tokens import AccessTokens
 
+LIMIT_TIMEOUT_SECONDS = 0.25
+"""More than reads of the cache have: a count that is late is a count that is lost."""
+
 SESSION_TIMEOUT_SECONDS = 1.0
 """More patience than on the request path: a login is rare, and waits for argon2 anyway."""
 
@@ -104,7 +107,7 @@ def compose_security(settings: Settings) -> Security:
         local_may_serve=settings.environment == "development" and _listens_here(settings),
         open_to_anyone=chosen.open_to_anyone,
     )
-    limiter = RateLimiter(chosen.rate_limits, _guarded(settings, settings.cache.timeout_seconds))
+    limiter = RateLimiter(chosen.rate_limits, _guarded(settings, LIMIT_TIMEOUT_SECONDS))
     return Security(chosen, accounts, sessions, grants, authenticator, limiter)
 
 

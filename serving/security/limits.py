@@ -51,12 +51,17 @@ class Allowance:
 
 @dataclass
 class _Lease:
-    """Requests that were taken and not spent yet."""
+    """Requests taken and not spent yet; where there were none, nobody asks again for a moment."""
 
+    taken: int
     left: int
     remaining: int
     resets_at: float
     until: float
+
+    @property
+    def is_spent(self) -> bool:
+        return self.taken > 0 and self.left == 0
 
 
 class RateLimiter:
@@ -78,7 +83,7 @@ class RateLimiter:
     async def spend(self, policy: str, caller: str) -> Allowance:
         """Count one request."""
         item, lease = self._items[policy], self._leases.get((policy, caller))
-        if lease is None or lease.left == 0 or time.monotonic() > lease.until:
+        if lease is None or time.monotonic() > lease.until or lease.is_spent:
             lease = await self._take(item, policy, caller)
         allowed = lease.left > 0
         lease.left -= allowed
@@ -99,7 +104,8 @@ class RateLimiter:
     async def _take(self, item: RateLimitItem, policy: str, caller: str) -> _Lease:
         size = min(LARGEST_LEASE, max(1, item.amount // 100))
         taken, remaining, resets_at = await self._asked(item, policy, caller, size)
-        lease = _Lease(taken, remaining, resets_at, time.monotonic() + LEASE_SECONDS)
+        seconds = LEASE_SECONDS if taken else min(LEASE_SECONDS, max(0, resets_at - time.time()))
+        lease = _Lease(taken, taken, remaining, resets_at, time.monotonic() + seconds)
         self._leases[policy, caller] = lease
         self._leases.move_to_end((policy, caller))
         if len(self._leases) > MAX_LEASES:
@@ -110,13 +116,18 @@ class RateLimiter:
         self, item: RateLimitItem, policy: str, caller: str, size: int
     ) -> tuple[int, int, float]:
         name = f"{policy}:{quote(caller, safe='', errors='surrogatepass')}"
-        if self._guard is not None and self._shared is not None:
-            shared = self._shared
-            try:
-                return await self._guard.ask(lambda: _hit(shared, item, name, size))
-            except CacheUnavailableError:
-                pass  # the guard has logged it
-        return await _hit(self._own, item, name, size)
+        if self._guard is None or self._shared is None:
+            return await _hit(self._own, item, name, size)
+        shared = self._shared
+        try:
+            taken, remaining, resets_at = await self._guard.ask(
+                lambda: _hit(shared, item, name, size)
+            )
+        except CacheUnavailableError:  # the guard has logged it
+            return await _hit(self._own, item, name, size)
+        if taken:  # so that nobody starts anew when Redis goes
+            await self._own.hit(item, name, cost=taken)
+        return taken, remaining, resets_at
 
 
 async def _hit(

@@ -66,6 +66,7 @@ ROUTES: Mapping[str, Rule] = {
     "GET /api/v1/admin/users": ADMINS,
     "POST /api/v1/admin/users": ADMINS,
     "PATCH /api/v1/admin/users/{name}": ADMINS,
+    "DELETE /api/v1/admin/users/{name}": ADMINS,
     "DELETE /api/v1/admin/users/{name}/sessions": ADMINS,
     "GET /api/v1/admin/keys": ADMINS,
     "POST /api/v1/admin/keys": ADMINS,

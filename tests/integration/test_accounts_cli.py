@@ -62,6 +62,8 @@ def test_an_account_is_made_changed_and_disabled(bookrec: Bookrec, postgres_url:
     with unit_of_work(postgres_url) as session:
         user = UserRepository(session).find("ann")
     assert is_password("another long phrase", user.password_hash)
+    assert "no account any more" in bookrec("users", "remove", "ann")
+    assert json.loads(bookrec("users", "list", "--json")) == []
 
 
 def test_what_cannot_be_is_one_line(bookrec: Bookrec):

@@ -23,7 +23,7 @@ from serving.gateway.account_schemas import (
     Password,
     ShownKey,
 )
-from serving.gateway.deps import Caller, Parts
+from serving.gateway.deps import AccountName, Caller, Parts
 from serving.gateway.errors import described
 
 router = APIRouter(prefix="/admin", tags=["admin"], responses=described(422, 503))
@@ -57,7 +57,7 @@ async def add_user(asked: NewAccount, request: Request, parts: Parts, caller: Ca
 
 @router.patch("/users/{name}", summary="Change an account", responses=described(404))
 async def change_user(
-    name: str, asked: AccountChange, request: Request, parts: Parts, caller: Caller
+    name: AccountName, asked: AccountChange, request: Request, parts: Parts, caller: Caller
 ) -> Account:
     """Roles, password, or whether it may be used; its sessions end with any of that."""
     hashed = None if asked.password is None else await _hashed(parts, asked.password)
@@ -77,11 +77,25 @@ async def change_user(
 
 
 @router.delete(
+    "/users/{name}",
+    summary="Delete an account",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=described(404),
+)
+async def remove_user(name: AccountName, request: Request, parts: Parts, caller: Caller) -> None:
+    """The record of what was done with it stays."""
+    act = _act(request, caller, "user.remove", f"user:{name}")
+    await parts.security.accounts.act(act, lambda s: UserRepository(s).remove(name))
+    with suppress(CacheUnavailableError):  # each looks at the account before it goes on
+        await parts.security.sessions.end_all(name)
+
+
+@router.delete(
     "/users/{name}/sessions",
     summary="End all sessions of an account",
     status_code=status.HTTP_204_NO_CONTENT,
 )
-async def end_sessions(name: str, request: Request, parts: Parts, caller: Caller) -> None:
+async def end_sessions(name: AccountName, request: Request, parts: Parts, caller: Caller) -> None:
     """Access tokens of these sessions end within a minute."""
     await parts.security.sessions.end_all(name)
     act = _act(request, caller, "user.end_sessions", f"user:{name}")

@@ -181,7 +181,11 @@ def test_an_admin_makes_accounts_and_keys_and_all_is_on_record(http: TestClient,
     assert key["client_secret"] not in listed.text
     gone = http.delete(f"/api/v1/admin/keys/{key['key_id']}", headers=headers)
     assert gone.status_code == 204
+    removed = http.delete("/api/v1/admin/users/carol", headers=headers)
+    assert removed.status_code == 204
     http.post("/api/v1/admin/cache/warm", headers=admin())
+    reader = bearer(login(http)["access_token"])
+    assert http.get("/api/v1/admin/audit", headers=reader).status_code == 403
     record = http.get("/api/v1/admin/audit", headers=headers).json()
     told = [(entry["actor"], entry["action"], entry["outcome"]) for entry in reversed(record)]
     assert told == [
@@ -191,7 +195,9 @@ def test_an_admin_makes_accounts_and_keys_and_all_is_on_record(http: TestClient,
         ("user:root", "user.change", "failed"),
         ("user:root", "key.add", "done"),
         ("user:root", "key.revoke", "done"),
+        ("user:root", "user.remove", "done"),
         ("operator:admin-token", "cache.warm", "done"),
+        ("user:ann", "admin", "denied"),
     ]
     assert record[-1]["request_id"] == made.headers["x-request-id"]
     with unit_of_work(database) as session:
@@ -258,6 +264,66 @@ def test_tables_that_are_missing_are_said_to_be(postgres_url: str, redis_url: st
     with service(Shelf(), postgres_url, redis_url) as http:
         refused = grant(http, grant_type="password", username="ann", password=PASSWORD)
         assert refused.status_code == 503
+
+
+HOSTILE = [
+    "'; drop table users; --",
+    "ann' or '1'='1",
+    'ann"; delete from api_keys; --',
+    "%(name)s {name} %s $1 :name",
+    "\\'; select pg_sleep(9); --",
+    "../../etc/passwd",
+    "<script>alert(1)</script>",
+    "{{7*7}}${7*7}",
+    "a\r\nSet-Cookie: a=b",
+    "\x00",
+    "\u202eadmin",
+    "𝒶𝒹𝓂𝒾𝓃" * 40,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_in_any_field_does_what_it_says(http: TestClient, database: str, text: str):
+    fields = {
+        "username": "password",
+        "client_id": "client_credentials",
+        "client_secret": "client_credentials",
+        "refresh_token": "refresh_token",
+    }
+    for field, kind in fields.items():
+        form = {"grant_type": kind, "password": PASSWORD, field: text}
+        assert 400 <= grant(http, **form).status_code < 500
+    assert grant(http, grant_type=text).status_code in (400, 422)
+    assert (
+        400 <= grant(http, grant_type="password", username="ann", password=text).status_code < 500
+    )
+    out = http.post("/api/v1/auth/logout", data={"refresh_token": text})
+    assert out.status_code in (204, 422)
+    strict = {"name": text, "password": "quite a long sentence", "roles": ["reader"]}
+    made = http.post("/api/v1/admin/users", json=strict, headers=admin())
+    assert made.status_code in (201, 409, 422)
+    quoted = "".join(f"%{byte:02X}" for byte in text.encode())
+    asked = http.patch(f"/api/v1/admin/users/{quoted}", json={"disabled": True}, headers=admin())
+    assert asked.status_code in (200, 404)
+    assert asked.status_code == 404 or made.status_code == 201
+    ended = http.delete(f"/api/v1/admin/users/{quoted}/sessions", headers=admin())
+    assert ended.status_code in (204, 404)
+    assert http.delete(f"/api/v1/admin/keys/{quoted}", headers=admin()).status_code == 404
+    key = http.post("/api/v1/admin/keys", json={"name": text, "roles": ["reader"]}, headers=admin())
+    assert key.status_code in (201, 409, 422)
+    assert http.get(f"/api/v1/books/{quoted}").status_code in (404, 422)
+    with unit_of_work(database) as session:
+        names = {user.name for user in UserRepository(session).all()}
+    assert names == {"ann", "root"} | ({text} if made.status_code == 201 else set())
+    login(http)
+
+
+@pytest.mark.parametrize("raw", [b"username=%FF%FE", b"username=\xff", b"username=%ED%A0%80"])
+def test_what_is_not_utf_8_is_a_wrong_name(http: TestClient, raw: bytes):
+    body = b"grant_type=password&password=x&" + raw
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = http.post("/api/v1/auth/token", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
 
 
 def _until(asked: Any) -> None:

@@ -125,6 +125,11 @@ def test_from_no_champion_to_a_refused_one(
     assert (refused.json()["version"], refused.json()["last_refusal"]["version"]) == (2, 3)
     assert _version(served) == 2
 
+    pickled = {"Content-Type": "application/vnd.bentoml+pickle"}
+    for path in ("/", "/api/v1/auth/token", WARM):
+        refused = served.http.post(path, content=b"\x80\x04.", headers=pickled | admin())
+        assert (refused.status_code, refused.json()["status"]) == (415, 415)
+
     metrics = served.http.get("/metrics").text
     assert 'bookrec_recommendations_total{source="fallback"} 1.0' in metrics
     assert 'bookrec_model_info{version="2"} 1.0' in metrics
@@ -138,11 +143,25 @@ def test_from_no_champion_to_a_refused_one(
         assert answer.headers["x-request-id"]
 
 
-def test_without_addresses_it_ends_with_one_line(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "set BOOKREC_MLFLOW_TRACKING_URI or BOOKREC_DATABASE_URL"),
+        (
+            {
+                "BOOKREC_MLFLOW_TRACKING_URI": "http://mlflow",
+                "BOOKREC_ENVIRONMENT": "production",
+                "BOOKREC_SECURITY__FIRST_ADMIN_PASSWORD": "admin",
+            },
+            "BOOKREC_SECURITY__SIGNING_KEYS",
+        ),
+    ],
+)
+def test_what_it_cannot_start_with_is_one_line(tmp_path: Path, settings: dict[str, str], said: str):
     unset = {name: value for name, value in os.environ.items() if not name.startswith("BOOKREC_")}
     ended = subprocess.run(
         [sys.executable, "-m", "bentoml", "serve", "serving.service:BookRecommender"],
-        env=unset | {"BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "True"},
+        env=unset | {"BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "True"} | settings,
         capture_output=True,
         text=True,
         timeout=30,
@@ -150,7 +169,7 @@ def test_without_addresses_it_ends_with_one_line(tmp_path: Path):
     )
     assert ended.returncode != 0
     (line,) = ended.stderr.strip().splitlines()
-    assert "set BOOKREC_MLFLOW_TRACKING_URI or BOOKREC_DATABASE_URL" in line
+    assert said in line
 
 
 def _promote(registry: MlflowRegistry, bundle: Path) -> None:
