@@ -27,8 +27,8 @@ from pipelines.settings import Settings
 from pipelines.stack import Program, api_program, free_port
 
 BASE = "FastAPI no-op"
-N_READERS = 2_000
-"""Asked for in turn: all fit into every cache."""
+N_READERS = 200
+"""Asked for in turn: all fit into every cache, and come round before they are too old for it."""
 BATCH = 1_000
 NO_LOCAL_CACHE = {"BOOKREC_CACHE__LOCAL_BYTES": "0"}
 VARIANTS: Mapping[str, Mapping[str, str]] = {

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -48,7 +49,7 @@ class Components:
     database: Database
     feedback: Feedback
     generations: Generations
-    local_cache: LocalCache
+    local_cache: LocalCache[Any]
     poll_seconds: float
 
     @asynccontextmanager

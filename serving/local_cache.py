@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from cachetools import TLRUCache
 
@@ -17,15 +17,16 @@ OVERHEAD_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(Generic[T]):
     """An answer, and of which generation the reader was that it is for; see `Generations`."""
 
-    body: bytes
+    answer: T
     generation: int
+    n_bytes: int
     seconds: float
 
 
-class LocalCache:
+class LocalCache(Generic[T]):
     """
     Answers by what was asked: bounded in bytes, the one asked for longest ago goes first.
 
@@ -36,22 +37,22 @@ class LocalCache:
 
     def __init__(self, max_bytes: int, ttl_seconds: float) -> None:
         self._ttl_seconds = ttl_seconds
-        self._entries: TLRUCache[Hashable, Remembered] = TLRUCache(
+        self._entries: TLRUCache[Hashable, Remembered[T]] = TLRUCache(
             max_bytes,
             ttu=lambda _, entry, now: now + entry.seconds,
-            getsizeof=lambda entry: len(entry.body) + OVERHEAD_BYTES,
+            getsizeof=lambda entry: entry.n_bytes + OVERHEAD_BYTES,
         )
 
-    def get(self, key: Hashable, generation: int) -> bytes | None:
+    def get(self, key: Hashable, generation: int) -> T | None:
         """The answer, unless it is too old or the reader's taste has changed since."""
         entry = self._entries.get(key)
-        return entry.body if entry is not None and entry.generation == generation else None
+        return entry.answer if entry is not None and entry.generation == generation else None
 
-    def put(self, key: Hashable, generation: int, body: bytes) -> None:
-        """Remember an answer; one larger than the whole cache is not."""
+    def put(self, key: Hashable, generation: int, answer: T, n_bytes: int) -> None:
+        """Remember an answer of that size; one larger than the whole cache is not."""
         life = self._ttl_seconds * (1 - JITTER * random.random())  # noqa: S311 - no secret
         try:
-            self._entries[key] = Remembered(body, generation, life)
+            self._entries[key] = Remembered(answer, generation, n_bytes, life)
         except ValueError:
             self._entries.pop(key, None)
 

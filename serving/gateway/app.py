@@ -15,6 +15,7 @@ from serving.gateway.cross_origin import CrossOrigin
 from serving.gateway.deps import authorize
 from serving.gateway.edge import Edge
 from serving.gateway.guard import Guard
+from serving.gateway.remembering import Remembering
 from serving.gateway.routes import (
     accounts,
     admin,
@@ -60,6 +61,7 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
         dependencies=[Depends(authorize)],
     )
     errors.install(app)
+    app.add_middleware(Remembering)
     app.add_middleware(Guard)
     app.add_middleware(CrossOrigin)
     app.add_middleware(Edge)

@@ -5,9 +5,13 @@ import pytest
 from serving.local_cache import OVERHEAD_BYTES, LocalCache, SingleFlight
 
 
+def put(cache, key, generation, body):
+    cache.put(key, generation, body, len(body))
+
+
 def test_an_answer_is_remembered_for_its_generation_alone():
     cache = LocalCache(10_000, 60)
-    cache.put("list", 1, b"books")
+    put(cache, "list", 1, b"books")
     assert cache.get("list", 1) == b"books"
     assert cache.get("list", 2) is None
     assert cache.get("other", 1) is None
@@ -15,31 +19,31 @@ def test_an_answer_is_remembered_for_its_generation_alone():
 
 def test_answers_grow_old():
     cache = LocalCache(10_000, 0.0)
-    cache.put("list", 1, b"books")
+    put(cache, "list", 1, b"books")
     assert cache.get("list", 1) is None
 
 
 def test_the_cache_is_bounded_in_bytes_and_keeps_what_was_asked_for_last():
     cache = LocalCache(3 * (OVERHEAD_BYTES + 100), 60)
     for name in "abc":
-        cache.put(name, 0, b"x" * 100)
+        put(cache, name, 0, b"x" * 100)
     cache.get("a", 0)
-    cache.put("d", 0, b"x" * 100)
+    put(cache, "d", 0, b"x" * 100)
     assert cache.n_bytes <= 3 * (OVERHEAD_BYTES + 100)
     assert [name for name in "abcd" if cache.get(name, 0)] == ["a", "c", "d"]
 
 
 def test_what_is_larger_than_the_cache_is_not_remembered_and_nothing_old_in_its_place():
     cache = LocalCache(OVERHEAD_BYTES + 10, 60)
-    cache.put("list", 1, b"small")
-    cache.put("list", 1, b"x" * 1000)
+    put(cache, "list", 1, b"small")
+    put(cache, "list", 1, b"x" * 1000)
     assert cache.get("list", 1) is None
     assert len(cache) == cache.n_bytes == 0
 
 
 def test_no_room_remembers_nothing():
     cache = LocalCache(0, 60)
-    cache.put("list", 1, b"")
+    put(cache, "list", 1, b"")
     assert cache.get("list", 1) is None
 
 
