@@ -86,6 +86,7 @@ class EaseRecommender(ItemWeightsRecommender):
 
     name: ClassVar[str] = "ease"
     config_class: ClassVar[type[ModelConfig]] = EaseConfig
+    scores_new_books: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {
         "regularization": Range(1, 500, log=True),
         "user_exponent": Range(0, 0.6),

@@ -167,7 +167,7 @@ def test_a_book_that_suits_everybody_must_reach_more():
 
     readers = Interactions.build(np.arange(20), np.arange(20), np.ones(20, np.float32), (20, 30))
     model = HybridRecommender(HybridConfig(weights={"a": 1}, damping=1.0), {"a": Suits()})
-    model.fit_thresholds(readers, rng=np.random.default_rng(0))
+    model.fit_exposure(readers, rng=np.random.default_rng(0))
     lists = model.recommend(readers.histories(range(20)), 1)
     assert {int(one.book_nums[0]) for one in lists} == set(range(1, 21))
     assert model.thresholds_[0] == 1

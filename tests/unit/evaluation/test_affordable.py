@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipelines.evaluation.damping import choose_damping
+from pipelines.evaluation.affordable import choose_damping
 
 READERS = 40
 N_BOOKS = 60
