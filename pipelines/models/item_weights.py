@@ -20,6 +20,7 @@ BLOCK_ROWS = 256
 
 Block = TypeVar("Block")
 Weights = npt.NDArray[np.float32]
+Positions = npt.NDArray[np.int64]
 
 
 class ItemWeightsConfig(ModelConfig):
@@ -153,33 +154,36 @@ def largest_products(left: sparse.sparray, right: sparse.sparray, k: int) -> spa
     The `k` largest entries of each row of a product, which is never held whole.
 
     Args:
-        left: Not negative, as `right`.
+        left: Any sparse matrix.
         right: Has as many rows as `left` has columns.
-        k: Entries kept of a row, at least 1.
+        k: Entries kept of a row, at least 1; of equal ones those of low columns.
 
     Returns:
-        CSR, float32, with sorted indices.
+        CSR, float32; the entries of a row in any order.
     """
-    # Imported here because serving never fits, and is installed without it.
-    from sparse_dot_topn import sp_matmul_topn
+    left, right = _narrow(left), _narrow(right)
 
-    product = sp_matmul_topn(
-        sparse.csr_matrix(left, dtype=np.float32),
-        sparse.csr_matrix(right, dtype=np.float32),
-        top_n=k,
-        n_threads=cores(),
+    def largest(rows: slice) -> sparse.csr_array:
+        block = left[rows] @ right
+        return _largest(block, k, block.data)
+
+    blocks = list(on_all_cores(largest, row_blocks(left.shape[0])))
+    return sparse.csr_array(sparse.vstack(blocks, format="csr"))
+
+
+def _narrow(matrix: sparse.sparray) -> sparse.csr_array:
+    """In the smallest types that hold it: products take as long as their memory is wide."""
+    rows = sparse.csr_array(matrix, dtype=np.float32)
+    size = sparse.get_index_dtype(maxval=max(rows.nnz, *rows.shape))
+    return sparse.csr_array(
+        (rows.data, rows.indices.astype(size), rows.indptr.astype(size)), shape=rows.shape
     )
-    product.sort_indices()
-    return sparse.csr_array(product)
 
 
 def without_diagonal(matrix: sparse.csr_array) -> sparse.csr_array:
     """A square matrix without what stands on its diagonal."""
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    kept = matrix.indices != rows
-    counts = np.bincount(rows[kept], minlength=matrix.shape[0])
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    return sparse.csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
+    rows = np.repeat(np.arange(matrix.shape[0], dtype=matrix.indices.dtype), np.diff(matrix.indptr))
+    return _entries(matrix, np.flatnonzero(matrix.indices != rows))
 
 
 def largest_of_rows(
@@ -196,29 +200,44 @@ def largest_of_rows(
     Returns:
         CSR with sorted indices.
     """
-    compared = matrix.data if by is None else by
-    kept = np.ones(len(compared), np.bool_)
-    sizes = np.diff(matrix.indptr)
-    for row in np.flatnonzero(sizes > k):
-        entries = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        kept[entries] = _largest(compared[entries], matrix.indices[entries], k)
-    counts = np.minimum(sizes, k)
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    largest = sparse.csr_array(
-        (matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape
-    )
+    largest = _largest(matrix, k, matrix.data if by is None else by)
     largest.sort_indices()
     return largest
 
 
-def _largest(
-    values: npt.NDArray[np.floating], columns: npt.NDArray[np.integer], k: int
-) -> npt.NDArray[np.bool_]:
-    """Which of more than `k` values are the `k` largest; of equal ones those of low columns."""
-    threshold = np.partition(values, len(values) - k)[len(values) - k]
-    kept = values >= threshold
-    surplus = np.count_nonzero(kept) - k
-    if surplus:
-        at_the_edge = np.flatnonzero(values == threshold)
-        kept[at_the_edge[np.argsort(columns[at_the_edge])[-surplus:]]] = False
-    return kept
+def _largest(matrix: sparse.csr_array, k: int, by: npt.NDArray[np.floating]) -> sparse.csr_array:
+    """As `largest_of_rows`, the entries of a row in the order they stand in."""
+    least = _kth_largest(matrix.indptr, k, by)
+    kept = np.flatnonzero(by >= np.repeat(least, np.diff(matrix.indptr)))
+    counts = np.diff(np.searchsorted(kept, matrix.indptr))
+    if counts.max(initial=0) > k:
+        rows = np.repeat(np.arange(len(counts)), counts)
+        edge = np.flatnonzero((counts > k)[rows] & (by[kept] == least[rows]))
+        ranked = edge[np.lexsort((-matrix.indices[kept[edge]], rows[edge]))]
+        kept = np.delete(kept, ranked[_places(rows[ranked]) < (counts - k)[rows[ranked]]])
+    return _entries(matrix, kept)
+
+
+def _kth_largest(
+    indptr: npt.NDArray[np.integer], k: int, values: npt.NDArray[np.floating]
+) -> npt.NDArray[np.floating]:
+    """The `k`-th largest value of each row; -inf where a row has no more than `k`."""
+    parted = values.copy()
+    long = np.flatnonzero(np.diff(indptr) > k)
+    for start, stop in zip(indptr[long].tolist(), indptr[long + 1].tolist(), strict=True):
+        parted[start:stop].partition(stop - start - k)
+    least = np.full(len(indptr) - 1, -np.inf, values.dtype)
+    least[long] = parted[indptr[long + 1] - k]
+    return least
+
+
+def _places(rows: Positions) -> Positions:
+    """0, 1, 2 … within each run of equal numbers."""
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    return np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
+
+
+def _entries(matrix: sparse.csr_array, kept: Positions) -> sparse.csr_array:
+    """Those entries of a CSR matrix alone; `kept` are ascending positions in its data."""
+    indptr = np.searchsorted(kept, matrix.indptr).astype(matrix.indptr.dtype)
+    return sparse.csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)

@@ -54,9 +54,20 @@ def test_largest_products_are_those_of_the_whole_product():
     left, right = (csr(rng.random((20, 20)) * (rng.random((20, 20)) < 0.4)) for _ in range(2))
     whole = largest_of_rows(sparse.csr_array(left @ right), 5)
     largest = largest_products(left, right, 5)
+    largest.sort_indices()
     assert largest.dtype == np.float32
     assert largest.indices.tolist() == whole.indices.tolist()
     assert largest.data == pytest.approx(whole.data, rel=1e-5)
+
+
+def test_products_of_several_blocks_are_those_of_one(monkeypatch):
+    rng = np.random.default_rng(1)
+    left, right = (csr(rng.integers(0, 3, (70, 70)) * (rng.random((70, 70)) < 0.2)) for _ in "lr")
+    at_once = largest_products(left, right, 4)
+    monkeypatch.setattr("pipelines.models.item_weights.BLOCK_ROWS", 16)
+    in_blocks = largest_products(left, right, 4)
+    assert (np.diff(at_once.indptr) == 4).any()
+    assert in_blocks.toarray().tolist() == at_once.toarray().tolist()
 
 
 def test_nothing_is_divided_by_nothing():
