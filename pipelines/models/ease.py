@@ -27,7 +27,6 @@ from pipelines.models.item_weights import (
     largest_products,
     on_all_cores,
     row_blocks,
-    without_diagonal,
 )
 
 log = structlog.get_logger()
@@ -204,8 +203,7 @@ class EaseRecommender(ItemWeightsRecommender):
         diagonal = (diagonal + self.config.regularization).astype(np.float32)
         scale = np.sqrt(diagonal)
         scaled = sparse.diags_array(1 / scale) @ beside
-        relative = largest_products(beside, scaled.T, 2 * self.config.neighborhood_size + 1)
-        gram = without_diagonal(relative)
+        gram = largest_products(beside, scaled.T, 2 * self.config.neighborhood_size)
         gram.data *= scale[gram.indices]
         # An entry kept for one of two books belongs to both, or the matrix would not be symmetric.
         gram = sparse.csr_array(gram.maximum(gram.T))

@@ -17,6 +17,8 @@ from pipelines.models.artifact import Array, read_artifact, write_artifact
 from pipelines.models.base import BookNums, ModelConfig, Recommender, Scores
 
 BLOCK_ROWS = 256
+PRODUCT_CELLS = 2**23
+"""Of a block of a product: fewer blocks take less time, and each at most 150 MB or so."""
 
 Block = TypeVar("Block")
 Weights = npt.NDArray[np.float32]
@@ -54,8 +56,8 @@ class ItemWeightsRecommender(Recommender):
         """Learn the weights; nothing is random here."""
         weights = self._learn(data)
         self.indptr_ = weights.indptr.astype(np.int64)
-        self.indices_ = weights.indices.astype(np.int32)
-        self.weights_ = weights.data.astype(np.float32)
+        self.indices_ = weights.indices.astype(np.int32, copy=False)
+        self.weights_ = weights.data.astype(np.float32, copy=False)
         self.recency_ = self.config.recency if data.ordered else 0.0
         return self
 
@@ -133,9 +135,9 @@ def inverse_power(sums: npt.NDArray[np.floating], exponent: float) -> npt.NDArra
     return np.where(positive, np.where(positive, sums, 1.0) ** -exponent, 0.0).astype(np.float32)
 
 
-def row_blocks(n_rows: int) -> list[slice]:
-    """Slices of at most `BLOCK_ROWS` rows that cover all rows."""
-    return [slice(start, start + BLOCK_ROWS) for start in range(0, n_rows, BLOCK_ROWS)]
+def row_blocks(n_rows: int, size: int = BLOCK_ROWS) -> list[slice]:
+    """Slices of at most `size` rows that cover all rows."""
+    return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
 def cores() -> int:
@@ -151,23 +153,27 @@ def on_all_cores(work: Callable[[Any], Block], tasks: Iterable[Any]) -> Iterator
 
 def largest_products(left: sparse.sparray, right: sparse.sparray, k: int) -> sparse.csr_array:
     """
-    The `k` largest entries of each row of a product, which is never held whole.
+    The `k` largest entries of each row of a square product, which is never held whole.
 
     Args:
         left: Any sparse matrix.
-        right: Has as many rows as `left` has columns.
-        k: Entries kept of a row, at least 1; of equal ones those of low columns.
+        right: Has as many rows as `left` has columns, and as many columns as `left` has rows.
+        k: Entries kept of a row, at least 1, its own on the diagonal not among them; of equal ones
+            those of low columns.
 
     Returns:
-        CSR, float32; the entries of a row in any order.
+        CSR, float32, with sorted indices.
     """
     left, right = _narrow(left), _narrow(right)
 
     def largest(rows: slice) -> sparse.csr_array:
         block = left[rows] @ right
-        return _largest(block, k, block.data)
+        block = _largest(block, k + 1, block.data)  # one more, which may be its own
+        return largest_of_rows(_without_diagonal(block, rows.start), k)
 
-    blocks = list(on_all_cores(largest, row_blocks(left.shape[0])))
+    n_books = left.shape[0]
+    at_once = min(max(PRODUCT_CELLS // max(n_books, 1), 1), -(-n_books // cores()) or 1)
+    blocks = list(on_all_cores(largest, row_blocks(n_books, at_once)))
     return sparse.csr_array(sparse.vstack(blocks, format="csr"))
 
 
@@ -180,10 +186,10 @@ def _narrow(matrix: sparse.sparray) -> sparse.csr_array:
     )
 
 
-def without_diagonal(matrix: sparse.csr_array) -> sparse.csr_array:
-    """A square matrix without what stands on its diagonal."""
-    rows = np.repeat(np.arange(matrix.shape[0], dtype=matrix.indices.dtype), np.diff(matrix.indptr))
-    return _entries(matrix, np.flatnonzero(matrix.indices != rows))
+def _without_diagonal(rows: sparse.csr_array, first: int) -> sparse.csr_array:
+    """Rows of a square matrix, from the `first` on, without what stands on its diagonal."""
+    nums = np.arange(first, first + rows.shape[0], dtype=rows.indices.dtype)
+    return _entries(rows, np.flatnonzero(rows.indices != np.repeat(nums, np.diff(rows.indptr))))
 
 
 def largest_of_rows(
