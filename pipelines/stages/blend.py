@@ -88,7 +88,8 @@ def _exposure(
         return score_matrix(hybrid, readers.histories, known.n_books)
 
     prices = ctx.settings.blend
-    least, most = scores(0), scores(1)
+    least = scores(0)
+    most = scores(1) if len(known.unmet) else least
     new_books, by_new_books = choose_new_books(
         least, most, readers.relevant, price=prices.new_books_price
     )
