@@ -172,7 +172,7 @@ def largest_products(left: sparse.sparray, right: sparse.sparray, k: int) -> spa
         return largest_of_rows(_without_diagonal(block, rows.start), k)
 
     n_books = left.shape[0]
-    at_once = min(max(PRODUCT_CELLS // max(n_books, 1), 1), -(-n_books // cores()) or 1)
+    at_once = max(1, min(PRODUCT_CELLS // n_books, n_books // cores()))
     blocks = list(on_all_cores(largest, row_blocks(n_books, at_once)))
     return sparse.csr_array(sparse.vstack(blocks, format="csr"))
 
