@@ -168,6 +168,8 @@ class BlendSettings(BaseModel):
 
     coverage_price: float = Field(0.01, ge=0, lt=1)
     """Share of the NDCG@10 on validation readers that may be given up to show more books."""
+    new_books_price: float = Field(0.005, ge=0, lt=1)
+    """The same, to show books that nobody has met yet."""
 
 
 class EvaluationSettings(BaseModel):

@@ -202,6 +202,12 @@ class Interactions:
         matrix.sort_indices()
         return matrix
 
+    @property
+    def unmet(self) -> npt.NDArray[np.int32]:
+        """Books that no reader has met, ascending."""
+        met = np.bincount(self.matrix.indices, minlength=self.n_books)
+        return np.flatnonzero(met == 0).astype(np.int32)
+
     @classmethod
     def build(
         cls,

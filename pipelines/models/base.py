@@ -85,6 +85,11 @@ class Recommender(ABC):
     """What tuning may change; empty for a model that has nothing to tune."""
     learns_from_readers: ClassVar[bool] = True
     """False for a model of the catalogue alone: whatever rows are held out, it is the same."""
+    scores_new_books: ClassVar[bool] = False
+    """
+    True for a model that reads the catalogue, and so can score a book that nobody has met; of
+    others, silence about such a book says nothing.
+    """
     config: ModelConfig
 
     def __init__(self, config: ModelConfig) -> None:

@@ -91,6 +91,7 @@ class ContentRecommender(Recommender):
     name: ClassVar[str] = "content"
     config_class: ClassVar[type[ModelConfig]] = ContentConfig
     learns_from_readers: ClassVar[bool] = False
+    scores_new_books: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {"sharpness": Range(2, 16, log=True)}
     config: ContentConfig
     index_: VectorIndex

@@ -27,7 +27,6 @@ from pipelines.models.item_weights import (
     largest_products,
     on_all_cores,
     row_blocks,
-    without_diagonal,
 )
 
 log = structlog.get_logger()
@@ -86,6 +85,7 @@ class EaseRecommender(ItemWeightsRecommender):
 
     name: ClassVar[str] = "ease"
     config_class: ClassVar[type[ModelConfig]] = EaseConfig
+    scores_new_books: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {
         "regularization": Range(1, 500, log=True),
         "user_exponent": Range(0, 0.6),
@@ -205,8 +205,7 @@ class EaseRecommender(ItemWeightsRecommender):
         diagonal = (diagonal + self.config.regularization).astype(np.float32)
         scale = np.sqrt(diagonal)
         scaled = sparse.diags_array(1 / scale) @ beside
-        relative = largest_products(beside, scaled.T, 2 * self.config.neighborhood_size + 1)
-        gram = without_diagonal(relative)
+        gram = largest_products(beside, scaled.T, 2 * self.config.neighborhood_size)
         gram.data *= scale[gram.indices]
         # An entry kept for one of two books belongs to both, or the matrix would not be symmetric.
         gram = sparse.csr_array(gram.maximum(gram.T))

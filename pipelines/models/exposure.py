@@ -70,3 +70,10 @@ def damped(scores: Scores, thresholds: Scores, knob: float) -> Scores:
             better than they fit their fair share of readers.
     """
     return scores - np.float32(knob) * thresholds if knob else scores
+
+
+def between(least: ScoreMatrix, most: ScoreMatrix, knob: float) -> ScoreMatrix:
+    """`least` at a knob of 0, `most` at 1; they are silent about the same books."""
+    gained: ScoreMatrix = np.zeros_like(least)
+    np.subtract(most, least, out=gained, where=np.isfinite(least))
+    return least + np.float32(knob) * gained

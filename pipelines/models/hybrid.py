@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Self, TypeVar
+from typing import Annotated, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,11 @@ class HybridConfig(ModelConfig):
     """Weights for readers of at least so many liked books; for others, and books, `weights`."""
     damping: float = Field(0.0, ge=0, le=1)
     """How far lists are spread over the catalogue; see `exposure.damped`."""
+    new_books: float = Field(0.0, ge=0, le=1)
+    """
+    What silence about a new book means, of a part that cannot know any: 0 that it does not suit the
+    reader, as for other books; 1 that nothing is known.
+    """
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
@@ -59,6 +64,9 @@ class HybridRecommender(Recommender):
     The mean is over the parts that have something to say for this history: a newcomer's comes from
     popularity alone. A book that no part speaks of is not scored. What each book must reach to be
     shown its fair share is taken off, as far as `damping` says.
+
+    Of a new book, which nobody has met, models of behaviour cannot know anything. Their answer is
+    missing rather than no, so the mean is over the other parts; as far as `new_books` says.
     """
 
     name: ClassVar[str] = "hybrid"
@@ -66,6 +74,8 @@ class HybridRecommender(Recommender):
     config: HybridConfig
     thresholds_: Scores
     """Of `exposure.fair_thresholds`."""
+    new_: BookNums
+    """Books that nobody had met, ascending."""
 
     def __init__(self, config: HybridConfig, parts: Mapping[str, Recommender]) -> None:
         if set(config.weights) != set(parts):
@@ -80,13 +90,19 @@ class HybridRecommender(Recommender):
         """Fit every part; the weights stay as configured, see `blending.fit_blend`."""
         for part, part_rng in zip(self.parts.values(), rng.spawn(len(self.parts)), strict=True):
             part.fit(data, rng=part_rng)
-        return self.fit_thresholds(data.interactions, rng=rng)
+        return self.fit_exposure(data.interactions, rng=rng)
 
-    def fit_thresholds(self, interactions: Interactions, *, rng: np.random.Generator) -> Self:
+    def fit_exposure(self, interactions: Interactions, *, rng: np.random.Generator) -> Self:
         """Learn what is needed beside fitted parts; draws from `rng` where readers are many."""
+        self.fit_new_books(interactions)
         self.thresholds_ = np.zeros(interactions.n_books, np.float32)  # while they are learnt
         readers = sampled(interactions, rng)
         self.thresholds_ = fair_thresholds(score_matrix(self, readers, interactions.n_books))
+        return self
+
+    def fit_new_books(self, interactions: Interactions) -> Self:
+        """Learn which books the parts, fitted on these, cannot know: enough without damping."""
+        self.new_ = interactions.unmet
         return self
 
     def score(self, history: History) -> Scores:
@@ -109,15 +125,19 @@ class HybridRecommender(Recommender):
         said = {name: self.parts[name].score_many(histories) for name in asked}
         return np.stack(
             [
-                self._blended([(w, said[name][row]) for name, w in wanted[row]], history, damping)
+                self._blended([(n, w, said[n][row]) for n, w in wanted[row]], history, damping)
                 for row, history in enumerate(histories)
             ]
         )
 
     def _blended(
-        self, said: Sequence[tuple[float, Scores]], history: History, damping: float
+        self, told: Sequence[tuple[str, float, Scores]], history: History, damping: float
     ) -> Scores:
-        scores = _weighted_mean(said, history.book_nums)
+        said = [_Said.of(self.parts[n], w, scores, history.book_nums) for n, w, scores in told]
+        scores = _mean(said)
+        if self.config.new_books:
+            lifted = scores[self.new_] * _lift(said, self.config.new_books)
+            scores[self.new_] = np.minimum(lifted, 1)
         if not damping or not len(history.liked):  # nothing is shown for fitting an unknown taste
             return scores
         return damped(scores, self.thresholds_, damping)
@@ -126,6 +146,7 @@ class HybridRecommender(Recommender):
         """One part by itself, its scores on the scale of all; nothing is spread."""
         part = HybridRecommender(HybridConfig(weights={name: 1.0}), {name: self.parts[name]})
         part.thresholds_ = np.zeros_like(self.thresholds_)
+        part.new_ = self.new_
         return part
 
     def similarity(self, book_num: int) -> Scores:
@@ -134,8 +155,7 @@ class HybridRecommender(Recommender):
         if not able:
             return np.full_like(self.score(History.of([])), -np.inf)
         weighted = _weighted(able, self.config.weights)
-        said = [(weight, part.similarity(book_num)) for part, weight in weighted]
-        return _weighted_mean(said)
+        return _mean([_Said.of(part, w, part.similarity(book_num)) for part, w in weighted])
 
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """Weighted shares of the liked books, from the parts that can explain themselves."""
@@ -155,13 +175,14 @@ class HybridRecommender(Recommender):
             for name, part in self.parts.items()
         }
         model = type(self)(self.config, parts)
-        model.thresholds_ = self.thresholds_
+        model.thresholds_, model.new_ = self.thresholds_, self.new_
         return model
 
     def save(self, folder: Path) -> None:
         """Write each part as an artifact of its own, in `parts/`."""
         parts = {f"parts/{name}": part.save for name, part in self.parts.items()}
-        write_artifact(folder, self.name, self.config, {"thresholds": self.thresholds_}, parts)
+        arrays = {"thresholds": self.thresholds_, "new": self.new_}
+        write_artifact(folder, self.name, self.config, arrays, parts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -170,6 +191,7 @@ class HybridRecommender(Recommender):
         config = artifact.config_as(HybridConfig)
         model = cls(config, {n: load_model(folder / "parts" / n) for n in config.weights})
         model.thresholds_ = artifact.array("thresholds")
+        model.new_ = artifact.array("new")
         return model
 
 
@@ -179,17 +201,42 @@ def _weighted(parts: Mapping[str, Part], weights: Mapping[str, float]) -> list[t
     return weighted or [(part, 1.0) for part in parts.values()]
 
 
-def _weighted_mean(
-    said: Sequence[tuple[float, Scores]], seen: npt.NDArray[np.int32] | None = None
-) -> Scores:
-    """The mean over those who say something; -inf where none of them does."""
-    total = np.zeros_like(said[0][1])
+class _Said(NamedTuple):
+    """What one part says of all books."""
+
+    part: Recommender
+    weight: float
+    scores: Scores
+    unit: Scores | None
+    """On the scale of all parts; None where it says nothing."""
+
+    @classmethod
+    def of(
+        cls, part: Recommender, weight: float, scores: Scores, seen: BookNums | None = None
+    ) -> Self:
+        return cls(part, weight, scores, normalised(scores, seen))
+
+
+def _mean(said: Sequence[_Said]) -> Scores:
+    """The weighted mean over those who say something; -inf where none of them does."""
+    total = np.zeros_like(said[0].scores)
     spoken = np.zeros(len(total), np.bool_)
     total_weight = 0.0
-    for weight, scores in said:
-        unit = normalised(scores, seen)
+    for _, weight, scores, unit in said:
         if unit is not None:
             total += np.float32(weight) * unit
             total_weight += weight
             spoken |= np.isfinite(scores)
     return np.where(spoken, total / np.float32(total_weight or 1), np.float32(-np.inf))
+
+
+def _lift(said: Sequence[_Said], share: float) -> np.float32:
+    """
+    What makes a mean over all parts one over those that know new books, to a share.
+
+    Returns:
+        A factor of at least 1, which it is where no such part says anything.
+    """
+    every = sum(one.weight for one in said if one.unit is not None)
+    able = sum(o.weight for o in said if o.unit is not None and o.part.scores_new_books)
+    return np.float32(1 + share * (every / able - 1) if able else 1)

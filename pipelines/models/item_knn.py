@@ -12,9 +12,7 @@ from pipelines.models.item_weights import (
     ItemWeightsConfig,
     ItemWeightsRecommender,
     inverse_power,
-    largest_of_rows,
     largest_products,
-    without_diagonal,
 )
 
 
@@ -71,6 +69,4 @@ class ItemKnnRecommender(ItemWeightsRecommender):
         by_candidate = inverse_power(sums, config.candidate_exponent)
         items = sparse.diags_array(by_item) @ liked.T @ sparse.diags_array(by_reader)
         candidates = liked @ sparse.diags_array(by_candidate)
-        # One more, because each book is its own neighbour.
-        nearest = largest_products(items, candidates, config.k_neighbors + 1)
-        return largest_of_rows(without_diagonal(nearest), config.k_neighbors)
+        return largest_products(items, candidates, config.k_neighbors)

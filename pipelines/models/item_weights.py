@@ -17,9 +17,12 @@ from pipelines.models.artifact import Array, read_artifact, write_artifact
 from pipelines.models.base import BookNums, ModelConfig, Recommender, Scores
 
 BLOCK_ROWS = 256
+PRODUCT_CELLS = 2**23
+"""Of a block of a product: fewer blocks take less time, and each at most 150 MB or so."""
 
 Block = TypeVar("Block")
 Weights = npt.NDArray[np.float32]
+Positions = npt.NDArray[np.int64]
 
 
 class ItemWeightsConfig(ModelConfig):
@@ -53,8 +56,8 @@ class ItemWeightsRecommender(Recommender):
         """Learn the weights; nothing is random here."""
         weights = self._learn(data)
         self.indptr_ = weights.indptr.astype(np.int64)
-        self.indices_ = weights.indices.astype(np.int32)
-        self.weights_ = weights.data.astype(np.float32)
+        self.indices_ = weights.indices.astype(np.int32, copy=False)
+        self.weights_ = weights.data.astype(np.float32, copy=False)
         self.recency_ = self.config.recency if data.ordered else 0.0
         return self
 
@@ -132,9 +135,9 @@ def inverse_power(sums: npt.NDArray[np.floating], exponent: float) -> npt.NDArra
     return np.where(positive, np.where(positive, sums, 1.0) ** -exponent, 0.0).astype(np.float32)
 
 
-def row_blocks(n_rows: int) -> list[slice]:
-    """Slices of at most `BLOCK_ROWS` rows that cover all rows."""
-    return [slice(start, start + BLOCK_ROWS) for start in range(0, n_rows, BLOCK_ROWS)]
+def row_blocks(n_rows: int, size: int = BLOCK_ROWS) -> list[slice]:
+    """Slices of at most `size` rows that cover all rows."""
+    return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
 def cores() -> int:
@@ -150,36 +153,43 @@ def on_all_cores(work: Callable[[Any], Block], tasks: Iterable[Any]) -> Iterator
 
 def largest_products(left: sparse.sparray, right: sparse.sparray, k: int) -> sparse.csr_array:
     """
-    The `k` largest entries of each row of a product, which is never held whole.
+    The `k` largest entries of each row of a square product, which is never held whole.
 
     Args:
-        left: Not negative, as `right`.
-        right: Has as many rows as `left` has columns.
-        k: Entries kept of a row, at least 1.
+        left: Any sparse matrix.
+        right: Has as many rows as `left` has columns, and as many columns as `left` has rows.
+        k: Entries kept of a row, at least 1, its own on the diagonal not among them; of equal ones
+            those of low columns.
 
     Returns:
         CSR, float32, with sorted indices.
     """
-    # Imported here because serving never fits, and is installed without it.
-    from sparse_dot_topn import sp_matmul_topn
+    left, right = _narrow(left), _narrow(right)
 
-    product = sp_matmul_topn(
-        sparse.csr_matrix(left, dtype=np.float32),
-        sparse.csr_matrix(right, dtype=np.float32),
-        top_n=k,
-        n_threads=cores(),
+    def largest(rows: slice) -> sparse.csr_array:
+        block = left[rows] @ right
+        block = _largest(block, k + 1, block.data)  # one more, which may be its own
+        return largest_of_rows(_without_diagonal(block, rows.start), k)
+
+    n_books = left.shape[0]
+    at_once = max(1, min(PRODUCT_CELLS // n_books, n_books // cores()))
+    blocks = list(on_all_cores(largest, row_blocks(n_books, at_once)))
+    return sparse.csr_array(sparse.vstack(blocks, format="csr"))
+
+
+def _narrow(matrix: sparse.sparray) -> sparse.csr_array:
+    """In the smallest types that hold it: products take as long as their memory is wide."""
+    rows = sparse.csr_array(matrix, dtype=np.float32)
+    size = sparse.get_index_dtype(maxval=max(rows.nnz, *rows.shape))
+    return sparse.csr_array(
+        (rows.data, rows.indices.astype(size), rows.indptr.astype(size)), shape=rows.shape
     )
-    product.sort_indices()
-    return sparse.csr_array(product)
 
 
-def without_diagonal(matrix: sparse.csr_array) -> sparse.csr_array:
-    """A square matrix without what stands on its diagonal."""
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    kept = matrix.indices != rows
-    counts = np.bincount(rows[kept], minlength=matrix.shape[0])
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    return sparse.csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
+def _without_diagonal(rows: sparse.csr_array, first: int) -> sparse.csr_array:
+    """Rows of a square matrix, from the `first` on, without what stands on its diagonal."""
+    nums = np.arange(first, first + rows.shape[0], dtype=rows.indices.dtype)
+    return _entries(rows, np.flatnonzero(rows.indices != np.repeat(nums, np.diff(rows.indptr))))
 
 
 def largest_of_rows(
@@ -196,29 +206,44 @@ def largest_of_rows(
     Returns:
         CSR with sorted indices.
     """
-    compared = matrix.data if by is None else by
-    kept = np.ones(len(compared), np.bool_)
-    sizes = np.diff(matrix.indptr)
-    for row in np.flatnonzero(sizes > k):
-        entries = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        kept[entries] = _largest(compared[entries], matrix.indices[entries], k)
-    counts = np.minimum(sizes, k)
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    largest = sparse.csr_array(
-        (matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape
-    )
+    largest = _largest(matrix, k, matrix.data if by is None else by)
     largest.sort_indices()
     return largest
 
 
-def _largest(
-    values: npt.NDArray[np.floating], columns: npt.NDArray[np.integer], k: int
-) -> npt.NDArray[np.bool_]:
-    """Which of more than `k` values are the `k` largest; of equal ones those of low columns."""
-    threshold = np.partition(values, len(values) - k)[len(values) - k]
-    kept = values >= threshold
-    surplus = np.count_nonzero(kept) - k
-    if surplus:
-        at_the_edge = np.flatnonzero(values == threshold)
-        kept[at_the_edge[np.argsort(columns[at_the_edge])[-surplus:]]] = False
-    return kept
+def _largest(matrix: sparse.csr_array, k: int, by: npt.NDArray[np.floating]) -> sparse.csr_array:
+    """As `largest_of_rows`, the entries of a row in the order they stand in."""
+    least = _kth_largest(matrix.indptr, k, by)
+    kept = np.flatnonzero(by >= np.repeat(least, np.diff(matrix.indptr)))
+    counts = np.diff(np.searchsorted(kept, matrix.indptr))
+    if counts.max(initial=0) > k:
+        rows = np.repeat(np.arange(len(counts)), counts)
+        edge = np.flatnonzero((counts > k)[rows] & (by[kept] == least[rows]))
+        ranked = edge[np.lexsort((-matrix.indices[kept[edge]], rows[edge]))]
+        kept = np.delete(kept, ranked[_places(rows[ranked]) < (counts - k)[rows[ranked]]])
+    return _entries(matrix, kept)
+
+
+def _kth_largest(
+    indptr: npt.NDArray[np.integer], k: int, values: npt.NDArray[np.floating]
+) -> npt.NDArray[np.floating]:
+    """The `k`-th largest value of each row; -inf where a row has no more than `k`."""
+    parted = values.copy()
+    long = np.flatnonzero(np.diff(indptr) > k)
+    for start, stop in zip(indptr[long].tolist(), indptr[long + 1].tolist(), strict=True):
+        parted[start:stop].partition(stop - start - k)
+    least = np.full(len(indptr) - 1, -np.inf, values.dtype)
+    least[long] = parted[indptr[long + 1] - k]
+    return least
+
+
+def _places(rows: Positions) -> Positions:
+    """0, 1, 2 … within each run of equal numbers."""
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    return np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
+
+
+def _entries(matrix: sparse.csr_array, kept: Positions) -> sparse.csr_array:
+    """Those entries of a CSR matrix alone; `kept` are ascending positions in its data."""
+    indptr = np.searchsorted(kept, matrix.indptr).astype(matrix.indptr.dtype)
+    return sparse.csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)

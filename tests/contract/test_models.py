@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.data.interactions import History
+from pipelines.data.interactions import History, TrainingData
 from pipelines.models.base import ExplainsScores, FindsSimilarBooks
 from pipelines.models.content import ContentRecommender
 from pipelines.models.ease import EaseRecommender
@@ -26,7 +26,13 @@ from tests.contract.recommender import (
     RecommenderContract,
     SimilarBooksContract,
 )
-from tests.factories import N_BOOKS, checkerboard_data
+from tests.factories import (
+    N_BOOKS,
+    books_frame,
+    checkerboard_data,
+    small_interactions,
+    wordless_books,
+)
 
 
 class TestPopularity(RecommenderContract):
@@ -151,7 +157,7 @@ class TestHybrid(CollaborativeContract, SimilarBooksContract, ExplainsScoresCont
             name: create(name, **({"embedding_size": 4} if name == "matrix_factorization" else {}))
             for name in weights
         }
-        return HybridRecommender(HybridConfig(weights=weights), parts)
+        return HybridRecommender(HybridConfig(weights=weights, damping=0.3, new_books=0.5), parts)
 
     @classmethod
     def load(cls, folder: Path):
@@ -172,3 +178,28 @@ def test_powers_of_the_parts():
     able = {name for name, model in models.items() if isinstance(model, FindsSimilarBooks)}
     explaining = {name for name, model in models.items() if isinstance(model, ExplainsScores)}
     assert able == explaining == {"content", "ease", "item_knn", "matrix_factorization"}
+
+
+LIKED, NEW = 4, 5
+"""Two books of a series, of which nobody in `small_interactions` has met the second."""
+
+
+def says_of_a_new_book(name, books):
+    """Whether a model ranks it above the worst that it says of any book."""
+    data = TrainingData(small_interactions(), books)
+    scores = create(name).fit(data, rng=np.random.default_rng(0)).score(History.of([LIKED]))
+    return bool(np.isfinite(scores[NEW]) and scores[NEW] > scores[np.isfinite(scores)].min())
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_a_model_scores_new_books_if_it_says_so(name, monkeypatch):
+    """Silence about a new book is no answer of a model that cannot know it."""
+    monkeypatch.setattr("pipelines.models.ease.MAX_SHARE", 1)  # what 2 of 12 share is much else
+    assert NEW in small_interactions().unmet
+    assert says_of_a_new_book(name, books_frame()) == create(name).scores_new_books
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_without_a_catalogue_no_model_scores_new_books(name):
+    """A book of which nothing is written and that nobody has met is like any other such book."""
+    assert not says_of_a_new_book(name, wordless_books())

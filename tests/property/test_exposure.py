@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from pipelines.evaluation.damping import KNOBS, MIN_READERS, choose_damping
+from pipelines.evaluation.affordable import KNOBS, MIN_READERS, choose_damping
 from pipelines.models.base import rank
 from pipelines.models.exposure import LIST_LENGTH, damped, fair_thresholds
 

@@ -7,12 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.champion import load_by_alias
+from pipelines.data.interactions import History
 from pipelines.errors import StageFailedError, StorageError
 from pipelines.stages import STAGES
 from pipelines.stages.pipeline import execute, run_pipeline, steps
 from pipelines.stages.run_context import RunContext
 from pipelines.storage.repositories import LibraryRepository, ReleaseRepository
-from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_ratings
+from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_books, small_ratings
 
 pytestmark = pytest.mark.integration
 
@@ -212,6 +213,22 @@ def test_a_setting_that_changes_what_is_made_is_noticed_by_a_rerun(make_context:
     fewer = ctx.settings.model_copy(update={"models": ("popularity", "item_knn")})
     run(RunContext(ctx.run_id, ctx.params, fewer))
     assert set(ctx.summary("blend")["weights"]) == {"popularity", "item_knn"}
+
+
+def test_a_book_that_nobody_has_met_is_recommended_by_its_catalogue_entry(
+    make_context: MakeContext, library: Path
+):
+    books = small_books()
+    entry = books.iloc[[1]].assign(book_id=N_BOOKS + 1, title="Volume without a reader")
+    pd.concat([books, entry]).to_csv(library / "books.csv", index=False)
+    ctx = make_context()
+    run(ctx)
+    bundle, _ = champion(ctx)
+    (new,) = bundle.hybrid.new_
+    assert bundle.books.ids(np.array([new], np.int32)) == [N_BOOKS + 1]
+    assert bundle.hybrid.config.new_books == ctx.summary("blend")["new_books"] > 0
+    fond, other = (History.of(bundle.books.nums(books)) for books in ([2, 4, 6], [1, 3, 5]))
+    assert bundle.hybrid.score(fond)[new] > bundle.hybrid.score(other)[new]
 
 
 def test_a_schedule_follows_the_champion(make_context: MakeContext):

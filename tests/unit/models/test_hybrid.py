@@ -167,7 +167,65 @@ def test_a_book_that_suits_everybody_must_reach_more():
 
     readers = Interactions.build(np.arange(20), np.arange(20), np.ones(20, np.float32), (20, 30))
     model = HybridRecommender(HybridConfig(weights={"a": 1}, damping=1.0), {"a": Suits()})
-    model.fit_thresholds(readers, rng=np.random.default_rng(0))
+    model.fit_exposure(readers, rng=np.random.default_rng(0))
     lists = model.recommend(readers.histories(range(20)), 1)
     assert {int(one.book_nums[0]) for one in lists} == set(range(1, 21))
     assert model.thresholds_[0] == 1
+
+
+class Reads(Says):
+    """One that knows the catalogue, and so new books."""
+
+    scores_new_books = True
+
+
+def with_new_books(share, *, new=(3,), **parts):
+    model = hybrid(**parts)
+    model.config = model.config.model_copy(update={"new_books": share})
+    model.new_ = np.array(new, np.int32)
+    return model
+
+
+BEHAVIOUR = Says(9, 1, 0.5, NOTHING, 0)
+CATALOGUE = Reads(9, 0, 0.25, 1, NOTHING)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0, 0.25), (0.5, 0.625), (1, 1)])
+def test_of_a_new_book_parts_that_cannot_know_it_are_left_out(share, expected):
+    model = with_new_books(share, a=(3, BEHAVIOUR), b=(1, CATALOGUE))
+    assert model.score(READER)[3] == pytest.approx(expected)
+
+
+def test_other_books_keep_their_scores_beside_new_ones():
+    trusting = with_new_books(1, a=(3, BEHAVIOUR), b=(1, CATALOGUE)).score(READER)
+    assert np.delete(trusting, 3).tolist() == [
+        *np.delete(hybrid(a=(3, BEHAVIOUR), b=(1, CATALOGUE)).score(READER), 3)
+    ]
+
+
+def test_a_part_that_knows_new_books_and_is_silent_about_one_still_counts():
+    silent = Reads(9, 1, 0.25, NOTHING, 0)
+    model = with_new_books(1, a=(2, BEHAVIOUR), b=(1, CATALOGUE), c=(1, silent))
+    assert model.score(READER)[3] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "parts", [{"a": (1, BEHAVIOUR)}, {"a": (3, BEHAVIOUR), "b": (0, CATALOGUE)}]
+)
+def test_where_no_part_knows_new_books_nothing_changes(parts):
+    trusting = with_new_books(1, **parts).score(READER)
+    assert trusting.tolist() == hybrid(**parts).score(READER).tolist()
+    assert trusting[3] == NOTHING
+
+
+def test_no_score_of_a_new_book_exceeds_the_scale():
+    """Whatever a part says of new books without saying that it can."""
+    model = with_new_books(1, a=(3, Says(9, 0, 0, 1)), b=(1, Reads(9, 0, 0, 1)))
+    assert model.score(READER)[3] == 1
+
+
+def test_new_books_are_those_that_nobody_has_met():
+    met = Interactions.build(
+        np.array([0, 1]), np.array([0, 2]), np.array([1, 0], np.float32), (2, 4)
+    )
+    assert hybrid(a=(1, Says(1, 2, 3, 4))).fit_new_books(met).new_.tolist() == [1, 3]
