@@ -38,6 +38,7 @@ run = partial(run_stage, run_prefix="data-quality-")
         ),
         "data_path": Param(None, type=["null", "string"], description="Its file or folder"),
         "source_options": Param({}, type="object", description='Such as {"delimiter": ";"}'),
+        "library": Param(None, type=["null", "string"], description="The library's name"),
         "seed": Param(42, type="integer", minimum=0, description="Of the bundled sample"),
     },
 )

@@ -76,6 +76,7 @@ def _arguments() -> dict[str, Any]:
     parser.add_argument("--source", default=settings.source or "sample")
     parser.add_argument("--data", dest="data_path", default=settings.data_path)
     parser.add_argument("--source-option", dest="source_options", action="append")
+    parser.add_argument("--library", default=settings.library)
     parser.add_argument("--seed", type=int, default=42)
     arguments = parser.parse_args()
     given = arguments.source_options

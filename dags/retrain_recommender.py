@@ -41,6 +41,7 @@ settings = get_settings()
         ),
         "data_path": Param(None, type=["null", "string"], description="Its file or folder"),
         "source_options": Param({}, type="object", description='Such as {"delimiter": ";"}'),
+        "library": Param(None, type=["null", "string"], description="The library's name"),
         "seed": Param(42, type="integer", minimum=0, description="The same seed, the same model"),
     },
 )

@@ -189,6 +189,8 @@ class Settings(BaseSettings):
     """The file or folder that goes with `source`, or its address."""
     source_options: dict[str, str] = {}
     """What else goes with it: `{"delimiter": ";"}`."""
+    library: str | None = None
+    """What the library is called that `source` reads; where it lies, if unset."""
     source_database_url: SecretStr | None = None
     """What the source `postgresql` reads where no address is given."""
     models: tuple[str, ...] = Field(
@@ -235,8 +237,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _path_needs_a_source(self) -> Self:
-        if self.data_path and not self.source:
-            raise ValueError("BOOKREC_DATA_PATH needs BOOKREC_SOURCE to say what it is")
+        for name in ("data_path", "library"):
+            if getattr(self, name) and not self.source:
+                raise ValueError(f"{PREFIX}{name.upper()} needs BOOKREC_SOURCE to say what it is")
         return self
 
     @property

@@ -16,6 +16,9 @@ def run(
         list[str] | None,
         typer.Option(help="What it is told besides, like delimiter=;"),
     ] = None,
+    library: Annotated[
+        str | None, typer.Option(help="The library's name; where the data lie, if left out.")
+    ] = None,
     run_id: Annotated[str | None, typer.Option(help="Name the run, or continue that one.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 42,
     as_json: AsJson = False,
@@ -31,6 +34,7 @@ def run(
         source=source,
         data_path=absolute(data) if data else None,
         source_options=parsed_options(source_option or ()),
+        library=library,
         seed=seed,
     )
     with running_services(get_settings(), redis=False) as settings:

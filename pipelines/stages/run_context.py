@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 from sqlalchemy.orm import Session
 
-from pipelines.data.sources.locations import short_name, without_password
+from pipelines.data.sources.locations import library_name, short_name, without_password
 from pipelines.errors import ConfigurationError, StorageError
 from pipelines.registry import CHAMPION, MlflowRegistry, Registry
 from pipelines.settings import Settings
@@ -55,17 +55,26 @@ class RunParams(BaseModel):
     """Where the source reads. Its password, if it has one, is neither recorded nor shown."""
     source_options: dict[str, str] = {}
     """What the source is told besides, such as the delimiter of its files."""
+    library: str | None = None
+    """What the library is called that the data belong to, wherever they lie; see `dataset`."""
     seed: int = Field(42, ge=0)
 
     @property
     def dataset(self) -> str:
         """
-        Under what PostgreSQL keeps the run's tables: the source, and where it reads.
+        Under what PostgreSQL keeps the run's tables: the library, else the source and its place.
 
         Libraries that come through the same source from different places never meet, and none is
         taken for a later batch of the other.
         """
+        if self.library:
+            return self.library
         return f"{self.source}/{short_name(self.data_path)}" if self.data_path else self.source
+
+    @field_validator("library")
+    @classmethod
+    def _is_a_name(cls, value: str | None) -> str | None:
+        return library_name(value) if value else None
 
     @field_serializer("data_path")
     def _without_password(self, value: str | None) -> str | None:
@@ -152,6 +161,7 @@ class RunContext:
             "source": self.params.source,
             "data_path": recorded["data_path"] or "",
             "source_options": json.dumps(recorded["source_options"]),
+            "library": self.params.dataset,
             "seed": str(self.params.seed),
             "data_fingerprint": self.data_fingerprint,
             "git_sha": git_sha(),
@@ -216,17 +226,20 @@ def unattended_params(settings: Settings, registry: Registry, *, seed: int) -> R
             source=settings.source,
             data_path=settings.data_path,
             source_options=settings.source_options,
+            library=settings.library,
             seed=seed,
         )
     champion = registry.by_alias(CHAMPION)
     if champion is None:
         return RunParams(seed=seed)
-    return RunParams(
+    chosen = RunParams(
         source=champion.tags["source"],
         data_path=champion.tags.get("data_path") or None,
         source_options=json.loads(champion.tags.get("source_options", "{}")),
         seed=seed,
     )
+    library = champion.tags.get("library", chosen.dataset)
+    return chosen if library == chosen.dataset else chosen.model_copy(update={"library": library})
 
 
 def run_id_of(airflow_run_id: str) -> str:
