@@ -155,6 +155,16 @@ class QualitySettings(BaseModel):
         return None if value == "never" else value
 
 
+class LoadingSettings(BaseModel):
+    """What follows when a batch was loaded."""
+
+    retrain_share: float = Field(0.01, ge=0)
+    """
+    Share of a library's ratings that must have changed since the champion learnt for a batch to
+    start a training.
+    """
+
+
 class Settings(BaseSettings):
     """All settings; see `get_settings`."""
 
@@ -182,7 +192,7 @@ class Settings(BaseSettings):
     registered_model: str = "bookrec-hybrid"
     experiment: str = "bookrec"
     schedule: str | None = "@daily"
-    """When Airflow retrains: a cron expression, a preset, or `never`."""
+    """When Airflow retrains besides after a batch: a cron expression, a preset, or `never`."""
     source: str | None = None
     """The source that a scheduled run reads; if unset, what the champion was trained on."""
     data_path: str | None = None
@@ -208,6 +218,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     tuning: TuningSettings = TuningSettings()
     quality: QualitySettings = QualitySettings()
+    loading: LoadingSettings = LoadingSettings()
 
     @field_validator("home", "mlflow_artifact_root")
     @classmethod

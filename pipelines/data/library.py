@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -35,6 +36,8 @@ class Rules:
     catalogue_is_complete: bool = True
     """Else ratings of books that it lacks are kept, and such books titled "Book <id>"."""
     group_editions: bool = True
+    work_of: Mapping[str, str] | None = None
+    """Works of editions that were grouped earlier, by id; with these none is grouped anew."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +75,28 @@ def clean_library(
     catalogue = None if books is None else clean_books(books, ids=ids)
     rated = clean_ratings(
         ratings,
-        books=catalogue.table if catalogue and rules.catalogue_is_complete else None,
+        books=_ratable(catalogue, rules),
         scale=rules.scale,
         ids=ids,
     )
+    if rules.work_of is not None and catalogue is not None:
+        works = Works(catalogue.table, np.zeros(len(catalogue.table), bool), {**rules.work_of})
+        return _library(_on_works(rated, works, ratings), catalogue, readers, works.work_of, ids)
     if books is None or catalogue is None or not rules.group_editions:
         return _library(rated, catalogue, readers, {}, ids)
     works = works_of(catalogue.table, rated.table["book_id"])
     if works.work_of:
         rated, catalogue = _on_works(rated, works, ratings), _grouped(catalogue, works, books)
     return _library(rated, catalogue, readers, works.work_of, ids)
+
+
+def _ratable(catalogue: Cleaned | None, rules: Rules) -> pa.Table | None:
+    """The book_id of every book that a rating may name; None for any."""
+    if catalogue is None or not rules.catalogue_is_complete:
+        return None
+    listed = catalogue.table["book_id"]
+    editions = pa.array([*(rules.work_of or ())], listed.type)
+    return pa.table({"book_id": pa.chunked_array([*listed.chunks, editions])})
 
 
 def _library(

@@ -55,7 +55,7 @@ def _previous(ctx: RunContext) -> BatchProfile | None:
 
 def _hold_against_suites(ctx: RunContext, previous: BatchProfile | None) -> dict[str, SuiteResult]:
     clean, share = ctx.folder.reading("clean"), ctx.settings.quality.minimum_kept_share
-    before = _before(previous)
+    before = _before(ctx, previous)
     ratings = clean_ratings_suite(
         ctx.summary("validate")["rating_scale"],
         books=clean / "books.parquet",
@@ -74,11 +74,14 @@ def _hold_against_suites(ctx: RunContext, previous: BatchProfile | None) -> dict
         return hold_against(frames, run_name=ctx.run_id, docs_folder=docs.folder)
 
 
-def _before(previous: BatchProfile | None) -> Before | None:
+def _before(ctx: RunContext, previous: BatchProfile | None) -> Before | None:
     if previous is None:
         return None
     profile = Profile.model_validate(previous.profile)
-    return Before(profile.ratings, profile.books, profile.numbers("rating").mean)
+    mean = profile.numbers("rating").mean
+    if ctx.params.mode == "addition":
+        return Before(0, 0, mean)
+    return Before(profile.ratings, profile.books, mean)
 
 
 def _examine(
@@ -103,8 +106,8 @@ def _examine(
     )
     failed = [o.message for r in results.values() for o in r.critical_failures]
     warnings = [o.message for r in results.values() for o in r.warnings]
-    kept = QualityRules(rules.minimum_score, rules.minimum_kept_share)
-    verdict = judge(score, drift, failed, warnings, kept)
+    share = 0.0 if ctx.params.mode == "addition" else rules.minimum_kept_share
+    verdict = judge(score, drift, failed, warnings, QualityRules(rules.minimum_score, share))
     run_id = previous.run_id if previous else None
     return Findings(profile, intake, flag_readers(ratings), drift, run_id, score, verdict)
 
@@ -145,6 +148,7 @@ def _write(ctx: RunContext, folder: Path, found: Findings) -> None:
 
 def _told(ctx: RunContext, found: Findings) -> Summary:
     return {
+        "mode": ctx.params.mode if found.compared_with else "full",
         "score": found.score.score,
         "parts": {p.name: p.share for p in found.score.parts if p.share is not None},
         "accepted": found.verdict.accepted,

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 from sqlalchemy.orm import Session
 
-from pipelines.data.sources.locations import library_name, short_name, without_password
+from pipelines.data.sources.locations import absolute, library_name, short_name, without_password
 from pipelines.errors import ConfigurationError, StorageError
 from pipelines.registry import CHAMPION, MlflowRegistry, Registry
 from pipelines.settings import Settings
@@ -27,6 +27,8 @@ from pipelines.stages import STAGES
 from pipelines.storage.artifacts import MANIFEST, RunFolder
 from pipelines.storage.unit_of_work import unit_of_work
 
+STORED = "library"
+"""The source that reads what PostgreSQL holds of a library."""
 _FIRST = next(iter(STAGES))
 
 MAKES_A_DIFFERENCE = {
@@ -57,6 +59,8 @@ class RunParams(BaseModel):
     """What the source is told besides, such as the delimiter of its files."""
     library: str | None = None
     """What the library is called that the data belong to, wherever they lie; see `dataset`."""
+    mode: Literal["full", "addition"] = "full"
+    """Whether the data are the whole library, or a batch that adds to what is stored of it."""
     seed: int = Field(42, ge=0)
 
     @property
@@ -69,7 +73,15 @@ class RunParams(BaseModel):
         """
         if self.library:
             return self.library
+        if self.source == STORED and self.data_path:
+            return self.data_path
         return f"{self.source}/{short_name(self.data_path)}" if self.data_path else self.source
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What the source is told, by whoever started the run and by us."""
+        ours = {"library": self.library or self.data_path or ""} if self.source == STORED else {}
+        return self.source_options | ours
 
     @field_validator("library")
     @classmethod
@@ -138,6 +150,8 @@ class RunContext:
     @property
     def data_location(self) -> str | None:
         """Where the source reads, with its password."""
+        if self.params.source == STORED:
+            return self.database_url
         configured = self.settings.source_database_url
         if self.params.source == "postgresql" and not self.params.data_path and configured:
             return configured.get_secret_value()
@@ -145,9 +159,14 @@ class RunContext:
 
     def unit_of_work(self) -> AbstractContextManager[Session]:
         """One transaction on our database."""
+        return unit_of_work(self.database_url)
+
+    @property
+    def database_url(self) -> str:
+        """Where our tables are, with its password."""
         if self.settings.database_url is None:
             raise ConfigurationError("BOOKREC_DATABASE_URL is not set for this process")
-        return unit_of_work(self.settings.database_url.get_secret_value())
+        return self.settings.database_url.get_secret_value()
 
     @property
     def data_fingerprint(self) -> str:
@@ -240,6 +259,11 @@ def unattended_params(settings: Settings, registry: Registry, *, seed: int) -> R
     )
     library = champion.tags.get("library", chosen.dataset)
     return chosen if library == chosen.dataset else chosen.model_copy(update={"library": library})
+
+
+def located(source: str, data: str | None) -> str | None:
+    """Where a source reads, the same for every later task; a library is named, not located."""
+    return data if data is None or source == STORED else absolute(data)
 
 
 def run_id_of(airflow_run_id: str) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from pipelines.storage.tables import BookRow, ModelReleaseRow, RatingRow, ReaderRow
+from pipelines.storage.tables import BookRow, EditionRow, ModelReleaseRow, RatingRow, ReaderRow
 
 _BOOK_COLUMNS = [
     c.name for c in BookRow.__table__.columns if c.name not in {"source", "updated_at"}
@@ -27,7 +27,18 @@ _NULL = "\x01"
 _RELEASE_LOCK = 7_204_002
 """Advisory lock: decisions about models are made one after the other."""
 
-_Table = type[BookRow] | type[ReaderRow] | type[RatingRow]
+_LIBRARY_LOCK = 7_204_003
+"""Advisory lock: batches of one library are stored one after the other."""
+
+_Table = type[BookRow] | type[ReaderRow] | type[RatingRow] | type[EditionRow]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """How many rows a merge added, and how many it gave other values."""
+
+    added: int
+    changed: int
 
 
 @dataclass(frozen=True)
@@ -45,15 +56,22 @@ class ModelRelease:
 
 
 class LibraryRepository:
-    """Books, readers and ratings of one source."""
+    """Books, readers, ratings and editions of one library."""
 
     def __init__(self, session: Session, source: str) -> None:
         self._session = session
         self._source = source
 
-    def upsert_books(self, books: pd.DataFrame) -> int:
+    def take_turns(self) -> None:
+        """Wait until no other transaction stores into this library; held until this one ends."""
+        self._session.execute(
+            text("select pg_advisory_xact_lock(:key, hashtext(:library))"),
+            {"key": _LIBRARY_LOCK, "library": self._source},
+        )
+
+    def upsert_books(self, books: pd.DataFrame) -> Merged:
         """
-        Add or update books; gives the number of rows that changed.
+        Add or update books.
 
         Args:
             books: Columns of schema BOOKS but `row`; ids of any type, lists for authors and genres.
@@ -64,14 +82,18 @@ class LibraryRepository:
         )
         return self._merge(BookRow, frame[_BOOK_COLUMNS], key=["book_id"])
 
-    def upsert_readers(self, user_ids: Sequence[Any]) -> int:
+    def upsert_readers(self, user_ids: Sequence[Any]) -> Merged:
         """Add readers that are not there yet."""
         return self._merge(ReaderRow, pd.DataFrame({"user_id": user_ids}), key=["user_id"])
 
-    def upsert_ratings(self, ratings: pd.DataFrame) -> int:
+    def upsert_ratings(self, ratings: pd.DataFrame) -> Merged:
         """Add or update ratings (user_id, book_id, rating, rated_at), one row a pair."""
         columns = ["user_id", "book_id", "rating", "rated_at"]
         return self._merge(RatingRow, ratings[columns], key=["user_id", "book_id"])
+
+    def upsert_editions(self, editions: pd.DataFrame) -> Merged:
+        """Add or update other ids of books (edition_id, book_id)."""
+        return self._merge(EditionRow, editions[["edition_id", "book_id"]], key=["edition_id"])
 
     def counts(self) -> dict[str, int]:
         """Rows of each table for this source."""
@@ -85,7 +107,7 @@ class LibraryRepository:
             for table in (BookRow, ReaderRow, RatingRow)
         }
 
-    def _merge(self, table: _Table, frame: pd.DataFrame, *, key: list[str]) -> int:
+    def _merge(self, table: _Table, frame: pd.DataFrame, *, key: list[str]) -> Merged:
         name, columns = table.__tablename__, list(frame.columns)
         self._session.execute(
             text(f"create temp table staged (like {name} including defaults) on commit drop")
@@ -97,13 +119,16 @@ class LibraryRepository:
         action = f"update set {update} where {changed}" if values else "nothing"
         listed = ", ".join(["source", *columns])
         # Sorted, so that two merges at once take their row locks in the same order.
+        # A row that was there before carries in xmax the transaction that locked it: this one.
         statement = (
-            f"insert into {name} ({listed}) select {listed} from staged "  # noqa: S608 - names are ours
-            f"order by {', '.join(key)} on conflict ({', '.join(['source', *key])}) do {action}"
+            f"with merged as (insert into {name} ({listed}) select {listed} from staged "  # noqa: S608 - names are ours
+            f"order by {', '.join(key)} on conflict ({', '.join(['source', *key])}) do {action} "
+            "returning xmax = 0 as is_new) "
+            "select count(*) filter (where is_new), count(*) filter (where not is_new) from merged"
         )
-        result = self._session.execute(text(statement))
+        added, changed = self._session.execute(text(statement)).one()
         self._session.execute(text("drop table staged"))
-        return int(result.rowcount)  # type: ignore[attr-defined]
+        return Merged(int(added), int(changed))
 
     def _copy(self, frame: pd.DataFrame) -> None:
         stream = io.StringIO()

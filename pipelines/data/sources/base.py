@@ -57,6 +57,11 @@ class SourceTables:
     book_ids: BookIds = "opaque"
     catalogue_is_complete: bool = True
     """False: books may be rated that the catalogue lacks, and their ratings are kept."""
+    editions: pa.Table | None = None
+    """
+    Columns edition_id and work_id, both text: other ids of books of the catalogue. None where
+    nothing is known of them yet; else nothing is grouped anew.
+    """
 
 
 class Source(Protocol):
