@@ -19,7 +19,8 @@ def run(ctx: RunContext) -> Summary:
     quality = _quality_metrics(profile)
     reports = {"data_quality_report": profile["report"], "data_docs": profile["data_docs"]}
     measured = metrics[HYBRID]["metrics"] | quality
-    tags = ctx.tags() | reports | {k: f"{v:.6g}" for k, v in measured.items()}
+    learnt = {"load": str(ctx.summary("store")["load"])}
+    tags = ctx.tags() | learnt | reports | {k: f"{v:.6g}" for k, v in measured.items()}
     with ctx.stage("register", inputs=["blend", "evaluate", "profile"]) as draft:
         ctx.registry.record_run(HYBRID, ctx.run_id, params={}, metrics=quality, tags=reports)
         version = ctx.registry.register(HYBRID, ctx.run_id, blend / "bundle", tags)

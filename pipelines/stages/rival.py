@@ -19,8 +19,8 @@ from pipelines.stages.train import FITS
 log = structlog.get_logger()
 
 FITTED_FOR = "judging"
-SAME_LIBRARY = ("source", "data_path")
-"""Tags of versions that can be compared: readers of different libraries only share numbers."""
+SAME_LIBRARY = "library"
+"""Tag of versions that can be compared: readers of different libraries only share numbers."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ def measured_champion(ctx: RunContext, readers: Holdout, dataset: Dataset) -> Ri
 
 
 def _unfit(ctx: RunContext, champion: ModelVersion) -> str:
-    ours = ctx.tags()
-    same = all(champion.tags.get(tag) == ours[tag] for tag in SAME_LIBRARY)
+    same = champion.tags.get(SAME_LIBRARY) == ctx.params.dataset
     return "" if same else "it is of another library"
 
 

@@ -10,7 +10,7 @@ from pipelines.champion import load_by_alias
 from pipelines.errors import StageFailedError, StorageError
 from pipelines.stages import STAGES
 from pipelines.stages.pipeline import run_pipeline, steps
-from pipelines.stages.run_context import RunContext
+from pipelines.stages.run_context import RunContext, unattended_params
 from pipelines.storage.repositories import LibraryRepository, ReleaseRepository
 from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_ratings
 
@@ -201,12 +201,19 @@ def test_a_setting_that_changes_what_is_made_is_noticed_by_a_rerun(make_context:
 
 def test_a_schedule_follows_the_champion(make_context: MakeContext):
     ctx = make_context()
-    given = {"source": None, "data_path": None, "seed": 3}
+    given = {"source": None, "data_path": None, "library": None, "seed": 3}
     first = RunContext.opened("run-9", given, ctx.settings, orchestrator_run="")
     assert first.params.source == "sample"
     run(ctx)
     later = RunContext.opened("run-9", given, ctx.settings, orchestrator_run="")
     assert later.params == ctx.params.model_copy(update={"seed": 3})
+
+
+def test_a_schedule_keeps_the_name_of_the_library(make_context: MakeContext):
+    ctx = make_context(library="shop")
+    run(ctx)
+    assert unattended_params(ctx.settings, ctx.registry, seed=42) == ctx.params
+    assert ctx.registry.by_alias("champion").tags["library"] == "shop"
 
 
 def test_rows_that_cannot_be_used_are_set_aside_with_their_rule(

@@ -84,7 +84,7 @@ def test_every_task_retries_times_out_reports_and_explains_itself(seen):
 
 def test_the_dag_explains_itself_and_takes_parameters(seen):
     assert "ingest → validate" in seen["doc"]
-    assert seen["params"] == ["data_path", "seed", "source", "source_options"]
+    assert seen["params"] == ["data_path", "library", "seed", "source", "source_options"]
     assert (seen["catchup"], seen["max_active_runs"], seen["owner"]) == (False, 1, "bookrec")
 
 
