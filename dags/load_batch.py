@@ -15,9 +15,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import structlog
 from airflow.sdk import Param, dag, task
 
 from dags.common import BATCH, DEFAULTS, context_of, failing_at_once, run_stage, stage_task
+
+log = structlog.get_logger()
 
 PREFIX = "load-"
 run = partial(run_stage, run_prefix=PREFIX, mode="addition")
@@ -48,7 +51,7 @@ def load_batch() -> None:
         with failing_at_once():
             reason = "" if params["again"] else nothing_new(context_of(PREFIX, mode="addition"))
         ti.xcom_push(key="reason", value=reason)
-        ti.log.info("%s", reason or "there may be something to load")
+        log.info("batch_looked_at", skipped=bool(reason), reason=reason)
         return not reason
 
     @stage_task()

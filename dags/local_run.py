@@ -22,6 +22,7 @@ from pipelines.progress import recommendation_table, report_pages, report_stage
 from pipelines.registry import CHAMPION, MlflowRegistry
 from pipelines.settings import Settings, get_settings
 from pipelines.stack import airflow_database, airflow_environment, api_program, free_port
+from pipelines.stages import STAGES
 from pipelines.stages.run_context import located
 from pipelines.storage.database import ensure_database
 from pipelines.storage.services import environment, running_services
@@ -46,6 +47,8 @@ class TaskLines:
         return f"{task_instance.task_id}/{self._models[task_instance.map_index]}"
 
     def succeeded(self, task_instance: Any) -> None:
+        if task_instance.task_id not in STAGES:  # it decides about the run, and tells nothing here
+            return
         told = task_instance.xcom_pull(
             task_ids=task_instance.task_id, map_indexes=task_instance.map_index
         )

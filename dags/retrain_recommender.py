@@ -20,6 +20,7 @@ learnt (`BOOKREC_LOADING__RETRAIN_SHARE`); else `decide` says why not, and skips
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
 from airflow.sdk import DAG, AssetOrTimeSchedule, dag, task
 
 from dags.common import (
@@ -33,6 +34,7 @@ from dags.common import (
 )
 from pipelines.settings import get_settings
 
+log = structlog.get_logger()
 settings = get_settings()
 
 
@@ -65,7 +67,7 @@ def retrain_recommender() -> None:  # noqa: C901 - one task a stage, and nothing
         batches = triggering_asset_events.get(BATCH, [])
         with failing_at_once():
             found = training_after(get_settings(), [batch.extra["library"] for batch in batches])
-        ti.log.info("%s", found.reason)
+        log.info("training_decided", wanted=found.wanted, reason=found.reason)
         ti.xcom_push(key="reason", value=found.reason)
         return {"params": found.params} if found.wanted else {}
 
