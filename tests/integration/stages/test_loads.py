@@ -11,11 +11,13 @@ import pytest
 from sqlalchemy import text
 
 from pipelines.data.sources import create_source
+from pipelines.erasure.act import forget
 from pipelines.errors import DataError, SourceError, StageFailedError
 from pipelines.stages import LOADED
 from pipelines.stages.loading import Training, nothing_new, training_after
-from pipelines.stages.pipeline import run_pipeline
+from pipelines.stages.pipeline import execute, run_pipeline
 from pipelines.stages.run_context import RunContext
+from pipelines.storage.erasures import ErasureKey, ErasureRepository
 from pipelines.storage.loads import LoadRepository
 from tests.pipeline_runs import MakeContext, small_books, small_ratings
 
@@ -131,8 +133,9 @@ def test_a_batch_that_was_read_before_another_one_was_loaded_is_refused(adding: 
     early = adding("run-2", small_ratings().tail(20))
     run_pipeline(early, lambda *_: None, last="profile")
     load(adding("run-3", changed_minds(3)))
-    with pytest.raises(StageFailedError, match="another batch was loaded into shop"):
-        load(early)
+    with pytest.raises(DataError, match="another batch was loaded into shop"):
+        execute("store", early)
+    assert changed(load(early))[2] == 960, "a new attempt reads anew"
 
 
 def test_an_edition_in_a_later_batch_is_of_the_work_that_is_stored(adding: Adding, tmp_path: Path):
@@ -274,6 +277,43 @@ def test_a_run_that_stores_again_counts_once(adding: Adding):
 
 def test_a_batch_without_a_rating_of_a_stored_book_is_refused(adding: Adding):
     load(adding("run-1"))
-    with pytest.raises(StageFailedError, match="no rating is left") as failed:
+    with pytest.raises(StageFailedError, match="no rating is left"):
         load(adding("run-2", small_ratings().head(3).assign(book_id=4000)))
-    assert isinstance(failed.value.__cause__, DataError)
+
+
+def test_an_erased_reader_does_not_come_back_with_a_batch_or_from_the_library(
+    adding: Adding, make_context: MakeContext
+):
+    load(adding("run-1"))
+    ctx = adding("run-2", changed_minds(3, 5))
+    told = forget(ctx.settings, "3", reason="asked")
+    assert told.removed[LIBRARY]["ratings"] == 12
+    assert changed(load(ctx)) == (0, CHANGES, 948)
+    assert rows(ctx, "select rows->>'erased_reader' from loads order by number")[1] == ("12",)
+    stored = make_context("run-3", source="library", data_path=LIBRARY)
+    run_pipeline(stored, lambda *_: None, last=LOADED)
+    readers = pq.read_table(stored.folder.reading("clean") / "readers.parquet")["user_id"]
+    assert len(readers) == 79
+    assert 3 not in readers.to_pylist()
+
+
+def test_a_reader_who_is_erased_while_a_batch_is_on_its_way_stops_it(
+    adding: Adding, make_context: MakeContext
+):
+    load(adding("run-1"))
+    stored = make_context("run-2", source="library", data_path=LIBRARY)
+    run_pipeline(stored, lambda *_: None, last="profile")
+    with stored.unit_of_work() as session:
+        key = ErasureKey.of(stored.settings)
+        ErasureRepository(session, key).begin(LIBRARY, "3", None)
+    with pytest.raises(DataError, match="a reader of this batch was erased"):
+        execute("store", stored)
+
+
+def test_what_is_on_record_of_loads_names_no_reader(adding: Adding):
+    names = [f"reader-{num:03}" for num in range(81)]
+    ratings = small_ratings().assign(user_id=lambda f: f["user_id"].map(names.__getitem__))
+    ctx = adding("run-1", ratings)
+    load(ctx)
+    ((told,),) = rows(ctx, "select loads::text from loads")
+    assert "reader-" not in told
