@@ -2,7 +2,7 @@
 
 import json
 
-from pipelines.registry import CHALLENGER
+from pipelines.registry import CHALLENGER, DATA_QUALITY_SCORE
 from pipelines.stages.evaluate import HYBRID
 from pipelines.stages.run_context import RunContext, Summary
 
@@ -38,4 +38,4 @@ def run(ctx: RunContext) -> Summary:
 def _quality_metrics(profile: Summary) -> dict[str, float]:
     """The quality score of the data, 0..100, and its parts, 0..1, as MLflow names them."""
     parts = {f"data_{part}": share for part, share in profile["parts"].items()}
-    return {"data_quality_score": profile["score"], **parts}
+    return {DATA_QUALITY_SCORE: profile["score"], **parts}

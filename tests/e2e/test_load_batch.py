@@ -51,8 +51,10 @@ print(json.dumps({"state": str(run.state), "tasks": told, "reason": reason}))
 """
 
 
-def run_dag(settings: Settings, dag_id: str, **conf: str) -> dict[str, Any]:
+def run_dag(settings: Settings, dag_id: str, *, share: str = "", **conf: str) -> dict[str, Any]:
     env = os.environ | environment(settings) | airflow_environment(settings, database=METADATA)
+    env |= {"BOOKREC_MODELS": '["popularity", "item_knn"]'}
+    env |= {"BOOKREC_LOADING__RETRAIN_SHARE": share} if share else {}
     command = [sys.executable, "-W", "ignore", "-c", RUN, dag_id, json.dumps(conf)]
     ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
@@ -65,28 +67,25 @@ def test_a_batch_starts_a_training_from_its_library_where_enough_changed(
     run_settings: Settings, library: Path
 ):
     ensure_database(airflow_database(run_settings, METADATA))
-    settings = run_settings.model_copy(update={"models": ("popularity", "item_knn")})
     batch = {"source": "interactions", "data_path": str(library), "library": "shop"}
 
-    loaded = run_dag(settings, "load_batch", **batch)
+    loaded = run_dag(run_settings, "load_batch", **batch)
     assert set(loaded["tasks"].values()) == {"success"}
 
-    again = run_dag(settings, "load_batch", **batch)
+    again = run_dag(run_settings, "load_batch", **batch)
     assert again["reason"] == "nothing new: what it holds was loaded into shop before"
     assert again["tasks"].pop("new") == "success"
     assert set(again["tasks"].values()) == {"skipped"}
 
-    loading = settings.loading.model_copy(update={"retrain_share": 1.5})
-    unhurried = settings.model_copy(update={"loading": loading})
-    skipped = run_dag(unhurried, "retrain_recommender")
+    skipped = run_dag(run_settings, "retrain_recommender", share="1.5")
     assert skipped["reason"].startswith("skipped: 960 of 960 ratings of shop changed since the")
     assert skipped["tasks"].pop("decide") == "success"
     assert skipped["tasks"] == dict.fromkeys(STAGES, "skipped")
 
-    trained = run_dag(settings, "retrain_recommender")
+    trained = run_dag(run_settings, "retrain_recommender")
     assert trained["reason"] == "960 of 960 ratings of shop changed since the champion learnt"
     assert set(trained["tasks"].values()) == {"success"}
-    champion = MlflowRegistry.from_settings(settings).by_alias("champion")
+    champion = MlflowRegistry.from_settings(run_settings).by_alias("champion")
     assert champion is not None
     assert {k: champion.tags[k] for k in ("source", "data_path", "library", "load")} == {
         "source": "library", "data_path": "shop", "library": "shop", "load": "1",
