@@ -227,6 +227,6 @@ class TrainingData:
     """Whether histories stand in the order of reading; else their order means nothing."""
     cache_folder: Path | None = None
     """
-    Where a model may keep what is dear to compute and outlives a run, such as embeddings of texts;
-    a model without it gives the same result, only slower.
+    Where a model may keep what is dear to compute and outlives a run, such as embeddings of texts
+    and TF-IDF; a model without it gives the same result, only slower.
     """

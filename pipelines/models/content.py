@@ -111,7 +111,7 @@ class ContentRecommender(Recommender):
             EmbeddingError: none of the providers works.
         """
         config = self.config
-        documents = document_matrix(data.books, config.fields, config.max_words)
+        documents = document_matrix(data.books, config.fields, config.max_words, data.cache_folder)
         embedded = self._from_a_provider(data)
         if embedded is None:
             embedded = Embedded(TFIDF, "", _latent(documents, config.embedding_size, rng))

@@ -132,7 +132,9 @@ class EaseRecommender(ItemWeightsRecommender):
         """The D_f side by side, times sqrt(weight_f), one row a book."""
         fields = FieldWeights.model_fields
         weights = {field: getattr(self.config, field) ** 0.5 for field in fields}
-        documents = document_matrix(data.books, FieldWeights(**weights), MAX_WORDS).tocsc()
+        documents = document_matrix(
+            data.books, FieldWeights(**weights), MAX_WORDS, data.cache_folder
+        ).tocsc()
         telling = np.diff(documents.indptr) <= max(MAX_SHARE * documents.shape[0], 1)
         return sparse.csr_array(documents[:, telling]).astype(np.float32)
 

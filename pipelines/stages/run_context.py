@@ -183,6 +183,12 @@ class RunContext:
         """A hash of what models were made from."""
         return fingerprint(self.folder.reading("preprocess"))
 
+    @property
+    def feature_versions(self) -> dict[str, str]:
+        """By file of the dataset (`users`, `catalogue`, `interactions`, `editions`), its hash."""
+        files: dict[str, str] = self.folder.manifest("preprocess")["files"]
+        return {Path(name).stem: checksum[:16] for name, checksum in sorted(files.items())}
+
     def tags(self) -> dict[str, str]:
         """What every MLflow run and model version of this run is tagged with."""
         recorded = self.params.model_dump()
@@ -193,6 +199,7 @@ class RunContext:
             "library": self.params.dataset,
             "seed": str(self.params.seed),
             "data_fingerprint": self.data_fingerprint,
+            "feature_versions": json.dumps(self.feature_versions),
             "git_sha": git_sha(),
             "airflow_run_id": self.orchestrator_run or "none",
         }

@@ -9,7 +9,7 @@ import pytest
 from pipelines.champion import load_by_alias
 from pipelines.errors import StageFailedError, StorageError
 from pipelines.stages import STAGES
-from pipelines.stages.pipeline import run_pipeline, steps
+from pipelines.stages.pipeline import execute, run_pipeline, steps
 from pipelines.stages.run_context import RunContext, unattended_params
 from pipelines.storage.repositories import LibraryRepository, ReleaseRepository
 from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_ratings
@@ -90,11 +90,26 @@ def test_mlflow_holds_one_flat_run_a_model(make_context: MakeContext):
     for found in runs:
         assert found.data.tags["pipeline_run"] == "run-1"
         assert {"git_sha", "data_fingerprint", "airflow_run_id"} <= set(found.data.tags)
+        assert json.loads(found.data.tags["feature_versions"]) == ctx.feature_versions
         assert "mlflow.parentRunId" not in found.data.tags
         assert {"ndcg_at_10", "ndcg_at_10_low", "ndcg_at_10_high"} <= set(found.data.metrics)
     (hybrid,) = (r for r in runs if r.data.tags["model"] == "hybrid")
     assert hybrid.data.metrics["data_quality_score"] == ctx.summary("profile")["score"]
     assert hybrid.data.metrics["data_consistency"] == 1.0
+
+
+def test_features_have_another_version_only_where_their_content_changed(make_context: MakeContext):
+    first, again = make_context(), make_context("run-2")
+    split = again.settings.split.model_copy(update={"test": 0.4})
+    settings = again.settings.model_copy(update={"split": split})
+    other = RunContext("run-3", again.params, settings)
+    for ctx in (first, again, other):
+        for stage in list(STAGES)[: list(STAGES).index("train")]:
+            execute(stage, ctx)
+    before, after = first.feature_versions, other.feature_versions
+    assert again.feature_versions == before
+    assert {name for name in before if before[name] != after[name]} == {"interactions"}
+    assert set(before) == {"users", "catalogue", "interactions", "editions"}
 
 
 def test_every_registered_model_names_the_report_on_its_data(make_context: MakeContext):

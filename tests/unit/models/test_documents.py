@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pipelines.models import documents
 from pipelines.models.documents import (
     FieldWeights,
     book_texts,
@@ -55,6 +56,34 @@ def test_books_without_text_have_empty_rows():
 def test_all_fields_at_weight_zero_leave_empty_rows():
     silent = FieldWeights(title=0, authors=0, series=0, genres=0, description=0)
     assert document_matrix(books_frame(), silent, 100).nnz == 0
+
+
+def test_a_field_that_did_not_change_is_not_read_again(tmp_path, monkeypatch):
+    books = books_frame()
+    fresh = document_matrix(books, FieldWeights(), 100, tmp_path).toarray()
+    changed = books.assign(description=["another story", *books["description"][1:]])
+    expected = document_matrix(changed, FieldWeights(), 100).toarray()
+
+    read = []
+    make = documents._field_block
+    monkeypatch.setattr(
+        documents,
+        "_field_block",
+        lambda column, *rest: read.append(column.name) or make(column, *rest),
+    )
+    assert (document_matrix(books, FieldWeights(title=9), 100, tmp_path).shape) == fresh.shape
+    assert read == []
+    assert (document_matrix(changed, FieldWeights(), 100, tmp_path).toarray() == expected).all()
+    assert read == ["description"]
+
+
+def test_a_name_is_not_taken_for_a_list_of_names(tmp_path):
+    only_authors = FieldWeights(title=0, series=0, genres=0, description=0, authors=1)
+    books = books_frame()
+    for authors in (["Mia Sato"], ["Mia", "Sato"], []):
+        books["authors"] = [authors] * len(books)
+        cached = document_matrix(books, only_authors, 100, tmp_path)
+        assert (cached != document_matrix(books, only_authors, 100)).nnz == 0
 
 
 def test_text_of_a_book_names_it_first():
