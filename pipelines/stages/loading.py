@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pipelines.data.sources import create_source
 from pipelines.registry import CHAMPION, RETRAIN_WANTED, MlflowRegistry
 from pipelines.settings import Settings
-from pipelines.stages.run_context import STORED, RunContext, RunParams, unattended_params
+from pipelines.stages.run_context import (
+    STORED,
+    RunContext,
+    RunParams,
+    trained_on,
+    unattended_params,
+)
 from pipelines.storage.artifacts import file_sha256
 from pipelines.storage.loads import LoadRepository
 from pipelines.storage.unit_of_work import unit_of_work
@@ -68,7 +74,8 @@ def training_after(settings: Settings, libraries: Sequence[str]) -> Training:
     tags = champion.tags if champion else {}
     if marked := tags.get(RETRAIN_WANTED):
         return Training(f"the champion is marked for retraining: {marked}", library)
-    learnt = int(tags.get("load", 0)) if tags.get("library") == library else 0
+    is_same = champion is not None and trained_on(champion).dataset == library
+    learnt = int(tags.get("load", 0)) if is_same else 0
     return _worth(settings, library, learnt)
 
 
