@@ -1,8 +1,9 @@
 """What the DAGs share: how a stage becomes a task, and what happens when one fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from airflow.sdk import Asset, Param, get_current_context, task
@@ -10,10 +11,15 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from pipelines.stages import STAGES
 
+if TYPE_CHECKING:
+    from pipelines.stages.run_context import RunContext
+
 log = structlog.get_logger()
 
 CHAMPION = Asset(name="bookrec_champion", uri="bookrec://champion")
 """Updated after each decision of the gate; its extra tells the version and the verdict."""
+BATCH = Asset(name="bookrec_batch", uri="bookrec://batch")
+"""Updated after each batch that was loaded; its extra tells the library and how much changed."""
 
 
 def report_failure(context: dict[str, Any]) -> None:
@@ -44,6 +50,7 @@ def reading_params(*, seed: str) -> dict[str, Param]:
         ),
         "data_path": Param(None, type=["null", "string"], description="Its file or folder"),
         "source_options": Param({}, type="object", description='Such as {"delimiter": ";"}'),
+        "library": Param(None, type=["null", "string"], description="The library's name"),
         "seed": Param(42, type="integer", minimum=0, description=seed),
     }
 
@@ -57,33 +64,51 @@ def stage_task(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-def run_stage(stage: str, *part: str, run_prefix: str = "") -> dict[str, Any]:
+def run_stage(stage: str, *part: str, run_prefix: str = "", **params: Any) -> dict[str, Any]:
     """
     Run a stage for the DAG run that this task belongs to; gives its summary.
 
-    Runs of two DAGs that start at the same minute have the same id in Airflow: all DAGs but one
-    need a prefix, by which their run folders differ.
+    Args:
+        stage: Its name.
+        part: The model, for the mapped stage.
+        run_prefix: See `context_of`.
+        params: What the run is told besides its own parameters.
+    """
+    from pipelines.stages.pipeline import execute
+
+    with failing_at_once():
+        return execute(stage, context_of(run_prefix, **params), *part)
+
+
+@contextmanager
+def failing_at_once() -> Iterator[None]:
+    """
+    No retries where they are useless.
 
     Raises:
-        AirflowFailException: the cause will not go away by itself, so retrying is useless.
+        AirflowFailException: the cause will not go away by itself.
     """
     from pipelines.errors import ConfigurationError, DataError, ModelError
 
-    context = get_current_context()
     try:
-        run = context["dag_run"].run_id
-        return _execute(stage, part, run, run_prefix, dict(context["params"]))
+        yield
     except (ConfigurationError, DataError, ModelError) as error:
         raise AirflowFailException(str(error)) from error
 
 
-def _execute(
-    stage: str, part: tuple[str, ...], airflow_run: str, prefix: str, params: dict[str, Any]
-) -> dict[str, Any]:
-    from pipelines.settings import get_settings
-    from pipelines.stages.pipeline import execute
-    from pipelines.stages.run_context import RunContext, run_id_of
+def context_of(run_prefix: str, **params: Any) -> "RunContext":
+    """
+    The context of the DAG run that this task belongs to.
 
-    run_id = run_id_of(prefix + airflow_run)
-    ctx = RunContext.opened(run_id, params, get_settings(), orchestrator_run=airflow_run)
-    return execute(stage, ctx, *part)
+    Runs of two DAGs that start at the same minute have the same id in Airflow: all DAGs but one
+    need a prefix, by which their run folders differ.
+    """
+    from pipelines.settings import get_settings
+    from pipelines.stages.run_context import RunContext, RunParams, run_id_of
+
+    context = get_current_context()
+    airflow_run = context["dag_run"].run_id
+    known = {k: v for k, v in context["params"].items() if k in RunParams.model_fields}
+    run_id = run_id_of(run_prefix + airflow_run)
+    told = known | params
+    return RunContext.opened(run_id, told, get_settings(), orchestrator_run=airflow_run)

@@ -15,13 +15,15 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from pipelines.data.sources.locations import absolute, parsed_options
+from pipelines.data.sources.locations import parsed_options
 from pipelines.errors import BookrecError, StageFailedError
 from pipelines.processes import running, stop_on_sigterm
 from pipelines.progress import recommendation_table, report_pages, report_stage
 from pipelines.registry import CHAMPION, MlflowRegistry
 from pipelines.settings import Settings, get_settings
 from pipelines.stack import airflow_database, airflow_environment, api_program, free_port
+from pipelines.stages import STAGES
+from pipelines.stages.run_context import located
 from pipelines.storage.database import ensure_database
 from pipelines.storage.services import environment, running_services
 
@@ -45,6 +47,8 @@ class TaskLines:
         return f"{task_instance.task_id}/{self._models[task_instance.map_index]}"
 
     def succeeded(self, task_instance: Any) -> None:
+        if task_instance.task_id not in STAGES:  # it decides about the run, and tells nothing here
+            return
         told = task_instance.xcom_pull(
             task_ids=task_instance.task_id, map_indexes=task_instance.map_index
         )
@@ -76,12 +80,12 @@ def _arguments() -> dict[str, Any]:
     parser.add_argument("--source", default=settings.source or "sample")
     parser.add_argument("--data", dest="data_path", default=settings.data_path)
     parser.add_argument("--source-option", dest="source_options", action="append")
+    parser.add_argument("--library", default=settings.library)
     parser.add_argument("--seed", type=int, default=42)
     arguments = parser.parse_args()
     given = arguments.source_options
     arguments.source_options = parsed_options(given) if given else settings.source_options
-    if arguments.data_path:
-        arguments.data_path = absolute(arguments.data_path)
+    arguments.data_path = located(arguments.source, arguments.data_path)
     return vars(arguments)
 
 

@@ -3,7 +3,7 @@ Retrain the recommender.
 
 Raw ratings in, a registered hybrid model out, its recommendations in Redis:
 
-`ingest → validate → clean → profile → store → preprocess → train (once a model) → blend →
+`decide → ingest → validate → clean → profile → store → preprocess → train (once a model) → blend →
 evaluate → register → promote → warm_cache`
 
 Each task runs the stage of the same name from `pipelines.stages`; `bookrec run` runs the same
@@ -11,21 +11,45 @@ stages without Airflow. Between tasks go run ids and numbers, never data: that l
 folder. A batch that breaks a critical expectation ends at `validate`, and one that scores too low
 or has drifted too far at `store`; a challenger that the gate refuses ends at `promote`, with its
 reasons, and the old champion stays.
+
+Besides its schedule the asset `bookrec_batch` starts it: a batch that `load_batch` has stored. Then
+it trains from what PostgreSQL holds of that library, if enough of it has changed since the champion
+learnt (`BOOKREC_LOADING__RETRAIN_SHARE`); else `decide` says why not, and skips all other tasks.
 """
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import dag
+import structlog
+from airflow.sdk import DAG, AssetOrTimeSchedule, dag, task
 
-from dags.common import CHAMPION, DEFAULTS, reading_params, run_stage, stage_task
+from dags.common import (
+    BATCH,
+    CHAMPION,
+    DEFAULTS,
+    failing_at_once,
+    reading_params,
+    run_stage,
+    stage_task,
+)
 from pipelines.settings import get_settings
 
+log = structlog.get_logger()
 settings = get_settings()
 
 
+def schedule() -> Any:
+    """By the clock, unless that is `never`, and after a batch."""
+    if settings.schedule is None:
+        return [BATCH]
+    # What Airflow itself makes of an expression or a preset, `@once` and `@continuous` too; its
+    # annotation allows for timetables of plugins, which no string names.
+    clock = DAG("clock", schedule=settings.schedule, max_active_runs=1).timetable
+    return AssetOrTimeSchedule(timetable=clock, assets=[BATCH])  # type: ignore[arg-type]
+
+
 @dag(
-    schedule=settings.schedule,
+    schedule=schedule(),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
@@ -36,9 +60,20 @@ settings = get_settings()
     params=reading_params(seed="The same seed, the same model"),
 )
 def retrain_recommender() -> None:  # noqa: C901 - one task a stage, and nothing else
+    @task.short_circuit(doc_md="Skip the run where a batch started it that changed too little.")
+    def decide(*, triggering_asset_events: Any = None, ti: Any = None) -> dict[str, Any]:
+        from pipelines.stages.loading import training_after
+
+        batches = triggering_asset_events.get(BATCH, [])
+        with failing_at_once():
+            found = training_after(get_settings(), [batch.extra["library"] for batch in batches])
+        log.info("training_decided", wanted=found.wanted, reason=found.reason)
+        ti.xcom_push(key="reason", value=found.reason)
+        return {"params": found.params} if found.wanted else {}
+
     @stage_task()
-    def ingest() -> dict[str, Any]:
-        return run_stage("ingest")
+    def ingest(decided: dict[str, Any]) -> dict[str, Any]:
+        return run_stage("ingest", **decided["params"])
 
     @stage_task()
     def validate() -> dict[str, Any]:
@@ -87,7 +122,7 @@ def retrain_recommender() -> None:  # noqa: C901 - one task a stage, and nothing
         return run_stage("warm_cache")
 
     trained = train.expand(model=list(settings.models))
-    ingest() >> validate() >> clean() >> profile() >> store() >> preprocess() >> trained
+    ingest(decide()) >> validate() >> clean() >> profile() >> store() >> preprocess() >> trained
     trained >> blend() >> evaluate() >> register() >> promote() >> warm_cache()
 
 

@@ -54,16 +54,23 @@ class Suite:
     expectations: tuple["Expectation", ...]
 
 
-def ratings_suite(scale: tuple[float, float] | None, *, now: datetime | None = None) -> Suite:
+def ratings_suite(
+    scale: tuple[float, float] | None, *, adds: bool = False, now: datetime | None = None
+) -> Suite:
     """
     What raw ratings must look like.
 
     Args:
         scale: Lowest and highest rating; None where no rating is explicit.
+        adds: Whether there are others to learn from besides these: then one will do.
         now: Aware; the present unless given.
     """
     gxe = load_great_expectations().expectations
     latest = (now or datetime.now(UTC)) + CLOCK_SKEW
+    enough = (
+        _at_least_two("user_id", "There are at least two readers to learn from"),
+        _at_least_two("book_id", "There are at least two books to choose between"),
+    )
     on_scale = [] if scale is None else [_on_scale(*scale)]
     return Suite(
         "ratings",
@@ -74,8 +81,7 @@ def ratings_suite(scale: tuple[float, float] | None, *, now: datetime | None = N
             *_named("user_id", "Every rating names its reader"),
             *_named("book_id", "Every rating names its book"),
             *on_scale,
-            _at_least_two("user_id", "There are at least two readers to learn from"),
-            _at_least_two("book_id", "There are at least two books to choose between"),
+            *(() if adds else enough),
             gxe.ExpectCompoundColumnsToBeUnique(
                 column_list=["user_id", "book_id"],
                 ignore_row_if="any_value_is_missing",

@@ -49,8 +49,8 @@ _HEADLINES: Mapping[str, Callable[[Summary], str]] = {
     ),
     "profile": _quality,
     "store": lambda s: (
-        f"{s['ratings_changed']:,} ratings and {s['books_changed']:,} books changed, "
-        f"{s['readers_added']:,} readers added"
+        f"{s['added']:,} ratings added, {s['changed']:,} changed, {s['total']:,} in all; "
+        f"written {s['books_added'] + s['books_changed']:,} books, {s['readers_added']:,} readers"
     ),
     "preprocess": lambda s: (
         f"{s['train']:,} rows to train on, {s['validation']:,} to choose, {s['test']:,} to judge"

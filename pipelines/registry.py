@@ -36,6 +36,8 @@ CHALLENGER = "challenger"
 PIPELINE_RUN = "pipeline_run"
 CONTENT = "content_sha256"
 """Tag of a version: `content_of` its bundle."""
+DATA_QUALITY_SCORE = "data_quality_score"
+"""Tag of a version: what its batch scored, 0 to 100."""
 RETRAIN_WANTED = "retrain_wanted"
 """Tag of a version that has to be replaced: why, and since when."""
 

@@ -232,6 +232,16 @@ class QualitySettings(BaseModel):
     """When Airflow reports on the data."""
 
 
+class LoadingSettings(BaseModel):
+    """What follows when a batch was loaded."""
+
+    retrain_share: float = Field(0.01, ge=0)
+    """
+    Share of a library's ratings that must have changed since the champion learnt for a batch to
+    start a training.
+    """
+
+
 class Settings(BaseSettings):
     """All settings; see `get_settings`."""
 
@@ -263,13 +273,15 @@ class Settings(BaseSettings):
     registered_model: str = "bookrec-hybrid"
     experiment: str = "bookrec"
     schedule: Schedule = "@daily"
-    """When Airflow retrains."""
+    """When Airflow retrains besides after a batch."""
     source: str | None = None
     """The source that a scheduled run reads; if unset, what the champion was trained on."""
     data_path: str | None = None
     """The file or folder that goes with `source`, or its address."""
     source_options: dict[str, str] = {}
     """What else goes with it: `{"delimiter": ";"}`."""
+    library: str | None = None
+    """What the library is called that `source` reads; where it lies, if unset."""
     source_database_url: SecretStr | None = None
     """What the source `postgresql` reads where no address is given."""
     models: tuple[str, ...] = Field(
@@ -288,6 +300,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     tuning: TuningSettings = TuningSettings()
     quality: QualitySettings = QualitySettings()
+    loading: LoadingSettings = LoadingSettings()
 
     @field_validator("home", "mlflow_artifact_root")
     @classmethod
@@ -312,8 +325,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _path_needs_a_source(self) -> Self:
-        if self.data_path and not self.source:
-            raise ValueError("BOOKREC_DATA_PATH needs BOOKREC_SOURCE to say what it is")
+        for name in ("data_path", "library"):
+            if getattr(self, name) and not self.source:
+                raise ValueError(f"{PREFIX}{name.upper()} needs BOOKREC_SOURCE to say what it is")
         return self
 
     @property

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from pipelines.registry import DATA_QUALITY_SCORE
 from serving.model_slot import ModelSlot
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -64,18 +65,25 @@ class ServingMetrics:
 
 
 class _ModelInfo:
-    """The version in service as a gauge, read when asked: no series of old versions stay behind."""
+    """Gauges of the version in service, read when asked: no series of old versions stay behind."""
 
     def __init__(self, slot: ModelSlot) -> None:
         self._slot = slot
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        gauge = GaugeMetricFamily(
+        info = GaugeMetricFamily(
             "bookrec_model_info",
             "The model in service in the answering worker.",
             labels=["version"],
         )
+        quality = GaugeMetricFamily(
+            "bookrec_data_quality_score",
+            "Quality score, 0 to 100, of the batch that the model in service was made from.",
+            labels=["version"],
+        )
         model = self._slot.current
         if model is not None:
-            gauge.add_metric([str(model.number)], 1)
-        yield gauge
+            info.add_metric([str(model.number)], 1)
+            if (score := model.version.tags.get(DATA_QUALITY_SCORE)) is not None:
+                quality.add_metric([str(model.number)], float(score))
+        yield from (info, quality)

@@ -38,11 +38,11 @@ class Shelf:
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     bundles: dict[Path, FakeBundle | Exception] = field(default_factory=dict)
 
-    def publish(self, bundle: FakeBundle | Exception) -> int:
-        """Register a bundle and make it champion."""
+    def publish(self, bundle: FakeBundle | Exception, **more: str) -> int:
+        """Register a bundle, with more tags, and make it champion."""
         folder = Path(f"/bundles/{len(self.bundles) + 1}")
         self.bundles[folder] = bundle
-        tags = {"ndcg_at_10": "0.18", CONTENT: folder.name}
+        tags = {"ndcg_at_10": "0.18", CONTENT: folder.name} | more
         version = self.registry.put(f"hybrid-{folder.name}", folder, tags).version
         self.registry.set_alias(CHAMPION, version)
         return version

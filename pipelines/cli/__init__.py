@@ -18,6 +18,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(runs.run)
+app.command()(runs.load)
 app.command()(models.recommend)
 app.command()(models.similar)
 app.command()(models.search)

@@ -1,8 +1,9 @@
 """One row a work: editions of it give way to the one that most readers rated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,23 +33,36 @@ class Works:
         return pa.array(moved, encoded.dictionary.type).take(encoded.indices)
 
 
-def works_of(books: pa.Table, rated: pa.ChunkedArray) -> Works:
+def works_of(
+    books: pa.Table,
+    rated: pa.ChunkedArray,
+    known: Mapping[str, str] = MappingProxyType({}),
+    *,
+    anew: bool = True,
+) -> Works:
     """
     The works of a clean catalogue.
 
-    A work goes by the id of its edition with most ratings, of several by the shortest and first id.
-    What that edition leaves empty is taken from the next one.
+    A work keeps the id by which it is known. Else it goes by the id of its edition with most
+    ratings, of several by the shortest and first id. What that edition leaves empty is taken from
+    the next one.
 
     Args:
         books: Schema BOOKS, ids distinct.
         rated: The book_id of every rating.
+        known: Works by the ids of their editions, as found earlier; their own ids may be among
+            these.
+        anew: Look for more editions.
     """
     counts = {c["values"]: c["counts"] for c in pc.value_counts(rated).to_pylist()}
-    ids = books["book_id"].to_pylist()
-    kept, work_of = books, dict[str, str]()
-    while groups := _groups(same_works(kept)):  # a work knows more than its editions did
+    ids, settled = books["book_id"].to_pylist(), frozenset(known.values())
+    listed = frozenset(ids)
+    work_of = {e: work for e, work in known.items() if e != work and work in listed}
+    groups = _known_groups(ids, work_of)
+    kept = _with_best_values(books, groups) if groups else books
+    while anew and (groups := _groups(same_works(kept))):  # a work knows more than its editions did
         found = kept["book_id"].to_pylist()
-        ranked = [sorted(g, key=lambda i: _rank(counts, found[i])) for g in groups]
+        ranked = [sorted(g, key=lambda i: _rank(counts, settled, found[i])) for g in groups]
         here = {found[i]: found[best] for best, *others in ranked for i in others}
         for edition, work in here.items():
             counts[work] = counts.get(work, 0) + counts.get(edition, 0)
@@ -57,9 +71,22 @@ def works_of(books: pa.Table, rated: pa.ChunkedArray) -> Works:
     return Works(kept, np.array([i in work_of for i in ids], bool), work_of)
 
 
-def _rank(counts: Mapping[str, int], book_id: str) -> tuple[int, int, str]:
+def _rank(
+    counts: Mapping[str, int], settled: Container[str], book_id: str
+) -> tuple[bool, int, int, str]:
     """By ratings; then so that integers stand in their order, and ISBN-10 before ISBN-13."""
-    return -counts.get(book_id, 0), len(book_id), book_id
+    return book_id not in settled, -counts.get(book_id, 0), len(book_id), book_id
+
+
+def _known_groups(ids: Sequence[str], work_of: Mapping[str, str]) -> list[list[int]]:
+    """Positions of known editions that are listed, each group led by the work."""
+    at = {book_id: position for position, book_id in enumerate(ids)}
+    groups: dict[int, list[int]] = {}
+    for position, book_id in enumerate(ids):
+        if book_id in work_of:
+            work = at[work_of[book_id]]
+            groups.setdefault(work, [work]).append(position)
+    return [*groups.values()]
 
 
 def _groups(numbers: npt.NDArray[np.integer]) -> list[list[int]]:

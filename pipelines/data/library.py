@@ -1,7 +1,7 @@
 """A whole library cleaned: ratings, catalogue, readers, and which edition is of which work."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -37,6 +37,8 @@ class Rules:
     catalogue_is_complete: bool = True
     """Else ratings of books that it lacks are kept, and such books titled "Book <id>"."""
     group_editions: bool = True
+    work_of: Mapping[str, str] = field(default_factory=dict)
+    """Works of editions that were grouped earlier, by id; the works themselves among these."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,27 @@ def clean_library(
     catalogue = None if books is None else clean_books(books, ids=ids)
     rated = clean_ratings(
         ratings,
-        books=catalogue.table if catalogue and rules.catalogue_is_complete else None,
+        books=_ratable(catalogue, rules),
         scale=rules.scale,
         ids=ids,
     )
-    if books is None or catalogue is None or not rules.group_editions:
+    if books is None or catalogue is None:
         return _library(rated, catalogue, readers, {}, ids)
-    works = works_of(catalogue.table, rated.table["book_id"])
+    works = works_of(
+        catalogue.table, rated.table["book_id"], rules.work_of, anew=rules.group_editions
+    )
     if works.work_of:
         rated, catalogue = _on_works(rated, works, ratings), _grouped(catalogue, works, books)
     return _library(rated, catalogue, readers, works.work_of, ids)
+
+
+def _ratable(catalogue: Cleaned | None, rules: Rules) -> pa.Table | None:
+    """The book_id of every book that a rating may name; None for any."""
+    if catalogue is None or not rules.catalogue_is_complete:
+        return None
+    listed = catalogue.table["book_id"]
+    editions = pa.array([*rules.work_of], listed.type)
+    return pa.table({"book_id": pa.chunked_array([*listed.chunks, editions])})
 
 
 def _library(

@@ -25,7 +25,7 @@ class QualityRules:
 
     minimum_score: float = 50.0
     minimum_kept_share: float = 0.5
-    """Of the readers and of the books of the batch before."""
+    """Of the readers and of the books of the batch before; 0 where none of them need be there."""
 
 
 def judge(

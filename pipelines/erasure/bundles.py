@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipelines.models.bundle import ModelBundle
 from pipelines.registry import PIPELINE_RUN, RETRAIN_WANTED, MlflowRegistry, ModelVersion
-from pipelines.stages.run_context import RunParams
+from pipelines.stages.run_context import trained_on
 
 REPORTS = ("data_quality_report", "data_docs")
 """Tags of a version that say where reports on its data lie."""
@@ -12,8 +12,7 @@ REPORTS = ("data_quality_report", "data_docs")
 
 def library_of(version: ModelVersion) -> str:
     """The library that a version was trained on."""
-    tags = version.tags
-    return RunParams(source=tags["source"], data_path=tags.get("data_path") or None).dataset
+    return trained_on(version).dataset
 
 
 def holds(registry: MlflowRegistry, version: ModelVersion, user_id: str, cache: Path) -> bool:

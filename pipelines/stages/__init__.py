@@ -21,5 +21,8 @@ STAGES = {
 }
 """What each stage does, in the order in which they run."""
 
+LOADED = "store"
+"""The stage after which a batch is part of its library."""
+
 MAPPED = "train"
 """The stage that runs once for each model."""

@@ -111,7 +111,15 @@ def _rules(ctx: RunContext) -> Rules:
         book_ids=found.get("book_ids", "opaque"),
         catalogue_is_complete=found.get("catalogue_is_complete", True),
         group_editions=ctx.settings.cleaning.group_editions,
+        work_of=_known_works(ctx),
     )
+
+
+def _known_works(ctx: RunContext) -> dict[str, str]:
+    path = ctx.folder.reading("ingest") / "editions.parquet"
+    if not path.exists():
+        return {}
+    return {pair["edition_id"]: pair["work_id"] for pair in pq.read_table(path).to_pylist()}
 
 
 def _cleaned(ctx: RunContext) -> tuple[Library, pa.Array]:

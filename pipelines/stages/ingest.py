@@ -15,9 +15,11 @@ from pipelines.data.sources import create_source
 from pipelines.data.sources.base import Batches, SourceTables
 from pipelines.errors import DataError
 from pipelines.models.factory import create
+from pipelines.stages.addition import on_stored_catalogue
 from pipelines.stages.erased_readers import hashes_of_erased, is_erased_by
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.storage.artifacts import file_sha256
+from pipelines.storage.loads import LoadRepository
 
 
 def run(ctx: RunContext) -> Summary:
@@ -32,16 +34,26 @@ def run(ctx: RunContext) -> Summary:
     """
     for name in ctx.settings.models:  # a wrong name or value shows before any work is done
         create(name, **ctx.settings.hyperparameters.get(name, {}))
-    source = create_source(ctx.params.source, ctx.params.source_options)
+    source = create_source(ctx.params.source, ctx.params.options)
     ctx.registry.prepare()
-    tables = source.read(ctx.data_location)
     erased = hashes_of_erased(ctx)
     with ctx.stage("ingest", inputs=()) as draft:
+        draft.summary["load"] = _last_load(ctx)
+        tables = source.read(ctx.data_location)
+        if ctx.params.mode == "addition":
+            tables = on_stored_catalogue(ctx, tables)
         draft.summary |= write_tables(tables, draft.folder, is_erased_by(ctx, erased))
         if hashes_of_erased(ctx) != erased:
             raise DataError("a reader was erased while the source was being read: read it again")
     _refuse_if_useless(draft.summary, ctx.folder.reading("ingest") / "quarantine.parquet")
     return draft.summary
+
+
+def _last_load(ctx: RunContext) -> int:
+    """The number of the library's last load: asked before reading, so that none is missed later."""
+    with ctx.unit_of_work() as session:
+        last = LoadRepository(session, ctx.params.dataset).last()
+        return last.number if last else 0
 
 
 @dataclass
@@ -64,6 +76,8 @@ def write_tables(tables: SourceTables, folder: Path, is_erased: IsErased = nobod
         ratings = write(tables.ratings, folder / "ratings.parquet", RAW_RATINGS)
         books = write(tables.books, folder / "books.parquet", BOOKS)
         readers = write(tables.readers, folder / "readers.parquet", READERS)
+    if tables.editions is not None:
+        pq.write_table(tables.editions(), folder / "editions.parquet")
     counts = {"ratings": ratings, "books": books, "readers": readers}
     return {
         "label": tables.label,

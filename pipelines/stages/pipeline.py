@@ -41,18 +41,21 @@ def execute(stage: str, ctx: RunContext, *part: str) -> Summary:
     return told
 
 
-def steps(ctx: RunContext) -> Iterator[tuple[str, ...]]:
-    """The stages in order, the mapped one once for each model."""
-    for stage in STAGES:
+def steps(ctx: RunContext, last: str | None = None) -> Iterator[tuple[str, ...]]:
+    """The stages in order, up to the one called `last`, the mapped one once for each model."""
+    names = list(STAGES)
+    for stage in names[: names.index(last) + 1] if last else names:
         if stage == MAPPED:
             yield from ((stage, model) for model in ctx.settings.models)
         else:
             yield (stage,)
 
 
-def run_pipeline(ctx: RunContext, progress: Progress) -> dict[str, Any]:
+def run_pipeline(ctx: RunContext, progress: Progress, *, last: str | None = None) -> dict[str, Any]:
     """
-    Run everything; a rerun of a run id continues where its inputs and parameters still hold.
+    Run everything, or up to the stage called `last`.
+
+    A rerun of a run id continues where its inputs and parameters still hold.
 
     Returns:
         What each stage told, by address.
@@ -61,7 +64,7 @@ def run_pipeline(ctx: RunContext, progress: Progress) -> dict[str, Any]:
         StageFailedError: with the cause.
     """
     with ctx.folder.reserved():
-        return {"/".join(step): _run_or_reuse(ctx, step, progress) for step in steps(ctx)}
+        return {"/".join(step): _run_or_reuse(ctx, step, progress) for step in steps(ctx, last)}
 
 
 def _run_or_reuse(ctx: RunContext, step: tuple[str, ...], progress: Progress) -> Summary:

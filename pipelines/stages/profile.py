@@ -62,10 +62,7 @@ def _hold_against_suites(
     ctx: RunContext, tables: Mapping[str, pa.Table], reference: Profile | None
 ) -> dict[str, SuiteResult]:
     clean, share = ctx.folder.reading("clean"), ctx.settings.quality.minimum_kept_share
-    before = None
-    if reference is not None:
-        mean = reference.numbers("rating").mean
-        before = Before(reference.ratings, reference.books, mean)
+    before = _before(ctx, reference)
     ratings = clean_ratings_suite(
         ctx.summary("validate")["rating_scale"],
         books=clean / "books.parquet",
@@ -82,6 +79,15 @@ def _hold_against_suites(
     }
     with ctx.stage(DOCS, inputs=["clean"]) as docs:
         return hold_against(frames, run_name=ctx.run_id, docs_folder=docs.folder)
+
+
+def _before(ctx: RunContext, reference: Profile | None) -> Before | None:
+    if reference is None:
+        return None
+    mean = reference.numbers("rating").mean
+    if ctx.params.mode == "addition":
+        return Before(0, 0, mean)
+    return Before(reference.ratings, reference.books, mean)
 
 
 def _examine(
@@ -109,8 +115,8 @@ def _examine(
     )
     failed = [o.message for r in results.values() for o in r.critical_failures]
     warnings = [o.message for r in results.values() for o in r.warnings]
-    kept = QualityRules(rules.minimum_score, rules.minimum_kept_share)
-    verdict = judge(score, drift, failed, warnings, kept)
+    share = 0.0 if ctx.params.mode == "addition" else rules.minimum_kept_share
+    verdict = judge(score, drift, failed, warnings, QualityRules(rules.minimum_score, share))
     flagged = flag_readers(tables["ratings"])
     return Findings(profile, intake, flagged, drift, compared_with, score, verdict)
 
@@ -151,6 +157,7 @@ def _write(ctx: RunContext, folder: Path, found: Findings) -> None:
 
 def _told(ctx: RunContext, found: Findings) -> Summary:
     return {
+        "mode": ctx.params.mode if found.compared_with else "full",
         "score": found.score.score,
         "parts": {p.name: p.share for p in found.score.parts if p.share is not None},
         "accepted": found.verdict.accepted,

@@ -2,7 +2,7 @@
 
 import json
 
-from pipelines.registry import CHALLENGER
+from pipelines.registry import CHALLENGER, DATA_QUALITY_SCORE
 from pipelines.stages.evaluate import HYBRID
 from pipelines.stages.run_context import RunContext, Summary
 
@@ -19,7 +19,8 @@ def run(ctx: RunContext) -> Summary:
     quality = _quality_metrics(profile)
     reports = {"data_quality_report": profile["report"], "data_docs": profile["data_docs"]}
     measured = metrics[HYBRID]["metrics"] | quality
-    tags = ctx.tags() | reports | {k: f"{v:.6g}" for k, v in measured.items()}
+    learnt = {"load": str(ctx.summary("store")["load"])}
+    tags = ctx.tags() | learnt | reports | {k: f"{v:.6g}" for k, v in measured.items()}
     with ctx.stage("register", inputs=["blend", "evaluate", "profile"]) as draft:
         ctx.registry.record_run(HYBRID, ctx.run_id, params={}, metrics=quality, tags=reports)
         version = ctx.registry.register(HYBRID, ctx.run_id, blend / "bundle", tags)
@@ -37,4 +38,4 @@ def run(ctx: RunContext) -> Summary:
 def _quality_metrics(profile: Summary) -> dict[str, float]:
     """The quality score of the data, 0..100, and its parts, 0..1, as MLflow names them."""
     parts = {f"data_{part}": share for part, share in profile["parts"].items()}
-    return {"data_quality_score": profile["score"], **parts}
+    return {DATA_QUALITY_SCORE: profile["score"], **parts}

@@ -13,14 +13,12 @@ from pipelines.evaluation.protocol import Holdout, Ranks, evaluate
 from pipelines.evaluation.rival import Translated, fair_readers
 from pipelines.models.hybrid import HybridRecommender
 from pipelines.registry import CHAMPION, PIPELINE_RUN, ModelVersion
-from pipelines.stages.run_context import RunContext
+from pipelines.stages.run_context import RunContext, trained_on
 from pipelines.stages.train import FITS
 
 log = structlog.get_logger()
 
 FITTED_FOR = "judging"
-SAME_LIBRARY = ("source", "data_path")
-"""Tags of versions that can be compared: readers of different libraries only share numbers."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,8 @@ def measured_champion(ctx: RunContext, readers: Holdout, dataset: Dataset) -> Ri
 
 
 def _unfit(ctx: RunContext, champion: ModelVersion) -> str:
-    ours = ctx.tags()
-    same = all(champion.tags.get(tag) == ours[tag] for tag in SAME_LIBRARY)
+    # Readers of different libraries only share numbers.
+    same = trained_on(champion).dataset == ctx.params.dataset
     return "" if same else "it is of another library"
 
 

@@ -13,16 +13,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 from sqlalchemy.orm import Session
 
-from pipelines.data.sources.locations import short_name, without_password
+from pipelines.data.sources.locations import absolute, library_name, short_name, without_password
 from pipelines.errors import ConfigurationError, StorageError
-from pipelines.registry import CHAMPION, RETRAIN_WANTED, MlflowRegistry, Registry
+from pipelines.registry import (
+    CHAMPION,
+    RETRAIN_WANTED,
+    MlflowRegistry,
+    ModelVersion,
+    Registry,
+)
 from pipelines.settings import Settings
 from pipelines.stages import STAGES
 from pipelines.storage.artifacts import MANIFEST, RunFolder
@@ -30,6 +36,8 @@ from pipelines.storage.unit_of_work import unit_of_work
 
 log = structlog.get_logger()
 
+STORED = "library"
+"""The source that reads what PostgreSQL holds of a library."""
 _FIRST = next(iter(STAGES))
 
 MAKES_A_DIFFERENCE = {
@@ -58,17 +66,36 @@ class RunParams(BaseModel):
     """Where the source reads. Its password, if it has one, is neither recorded nor shown."""
     source_options: dict[str, str] = {}
     """What the source is told besides, such as the delimiter of its files."""
+    library: str | None = None
+    """What the library is called that the data belong to, wherever they lie; see `dataset`."""
+    mode: Literal["full", "addition"] = "full"
+    """Whether the data are the whole library, or a batch that adds to what is stored of it."""
     seed: int = Field(42, ge=0)
 
     @property
     def dataset(self) -> str:
         """
-        Under what PostgreSQL keeps the run's tables: the source, and where it reads.
+        Under what PostgreSQL keeps the run's tables: the library, else the source and its place.
 
         Libraries that come through the same source from different places never meet, and none is
         taken for a later batch of the other.
         """
+        if self.library:
+            return self.library
+        if self.source == STORED and self.data_path:
+            return self.data_path
         return f"{self.source}/{short_name(self.data_path)}" if self.data_path else self.source
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What the source is told, by whoever started the run and by us."""
+        ours = {"library": self.library or self.data_path or ""} if self.source == STORED else {}
+        return self.source_options | ours
+
+    @field_validator("library")
+    @classmethod
+    def _is_a_name(cls, value: str | None) -> str | None:
+        return library_name(value) if value else None
 
     @field_serializer("data_path")
     def _without_password(self, value: str | None) -> str | None:
@@ -133,6 +160,8 @@ class RunContext:
     @property
     def data_location(self) -> str | None:
         """Where the source reads, with its password."""
+        if self.params.source == STORED:
+            return self.database_url
         configured = self.settings.source_database_url
         if self.params.source == "postgresql" and not self.params.data_path and configured:
             return configured.get_secret_value()
@@ -140,9 +169,14 @@ class RunContext:
 
     def unit_of_work(self) -> AbstractContextManager[Session]:
         """One transaction on our database."""
+        return unit_of_work(self.database_url)
+
+    @property
+    def database_url(self) -> str:
+        """Where our tables are, with its password."""
         if self.settings.database_url is None:
             raise ConfigurationError("BOOKREC_DATABASE_URL is not set for this process")
-        return unit_of_work(self.settings.database_url.get_secret_value())
+        return self.settings.database_url.get_secret_value()
 
     @property
     def data_fingerprint(self) -> str:
@@ -162,6 +196,7 @@ class RunContext:
             "source": self.params.source,
             "data_path": recorded["data_path"] or "",
             "source_options": json.dumps(recorded["source_options"]),
+            "library": self.params.dataset,
             "seed": str(self.params.seed),
             "data_fingerprint": self.data_fingerprint,
             "feature_versions": json.dumps(self.feature_versions),
@@ -235,17 +270,30 @@ def unattended_params(settings: Settings, registry: Registry, *, seed: int) -> R
             source=settings.source,
             data_path=settings.data_path,
             source_options=settings.source_options,
+            library=settings.library,
             seed=seed,
         )
     champion = registry.by_alias(CHAMPION)
     if champion is None:
         return RunParams(seed=seed)
-    return RunParams(
-        source=champion.tags["source"],
-        data_path=champion.tags.get("data_path") or None,
-        source_options=json.loads(champion.tags.get("source_options", "{}")),
-        seed=seed,
+    return trained_on(champion).model_copy(update={"seed": seed})
+
+
+def trained_on(version: ModelVersion) -> RunParams:
+    """What a version was made from."""
+    tags = version.tags
+    read = RunParams(
+        source=tags["source"],
+        data_path=tags.get("data_path") or None,
+        source_options=json.loads(tags.get("source_options", "{}")),
     )
+    library = tags.get("library", read.dataset)
+    return read if library == read.dataset else read.model_copy(update={"library": library})
+
+
+def located(source: str, data: str | None) -> str | None:
+    """Where a source reads, the same for every later task; a library is named, not located."""
+    return data if data is None or source == STORED else absolute(data)
 
 
 def run_id_of(airflow_run_id: str) -> str:

@@ -68,7 +68,8 @@ def rating_scale(
 def _examine(
     ctx: RunContext, tables: Mapping[str, pa.Table], scale: tuple[float, float] | None
 ) -> tuple[dict[str, SuiteResult], str]:
-    suites = {"ratings": ratings_suite(scale), "books": books_suite()}
+    ratings = ratings_suite(scale, adds=ctx.params.mode == "addition")
+    suites = {"ratings": ratings, "books": books_suite()}
     asked = {name: (suites[name], table) for name, table in tables.items()}
     # Published before the verdict: a refused batch is the one whose report will be read.
     with ctx.stage(DOCS, inputs=["ingest"]) as docs:

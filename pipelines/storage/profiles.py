@@ -52,7 +52,7 @@ class ProfileRepository:
         self._session.execute(statement.values(stored_at=func.now()))
 
     def previous(self, dataset: str, run_id: str) -> BatchProfile | None:
-        """The accepted batch that another run was the last to store."""
+        """The accepted batch that another run was the last to store; additions do not count."""
         row = self._session.scalars(
             select(DataProfileRow)
             .where(
@@ -60,6 +60,7 @@ class ProfileRepository:
                 DataProfileRow.run_id != run_id,
                 DataProfileRow.accepted,
                 DataProfileRow.stored_at.is_not(None),
+                DataProfileRow.quality["mode"].astext.is_distinct_from("addition"),
             )
             .order_by(DataProfileRow.stored_at.desc())
             .limit(1)

@@ -1,13 +1,6 @@
-"""
-Access to the tables; repositories take a session, hold no rules, and never commit.
+"""Access to the tables; repositories take a session, hold no rules, and never commit."""
 
-Bulk writes go through COPY into a temporary table and one merge, which leaves rows that did not
-change untouched.
-"""
-
-import io
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,18 +9,15 @@ import pandas as pd
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from pipelines.storage.tables import BookRow, ModelReleaseRow, RatingRow, ReaderRow
+from pipelines.storage.merging import Merged, Table, array_literal, merge
+from pipelines.storage.regrouping import begin_works, move_to_works
+from pipelines.storage.tables import BookRow, EditionRow, ModelReleaseRow, RatingRow, ReaderRow
 
 _BOOK_COLUMNS = [
     c.name for c in BookRow.__table__.columns if c.name not in {"source", "updated_at"}
 ]
-_NULL = "\x01"
-"""How COPY writes null: cleaned text holds no control characters, so no title can be mistaken."""
-
 _RELEASE_LOCK = 7_204_002
 """Advisory lock: decisions about models are made one after the other."""
-
-_Table = type[BookRow] | type[ReaderRow] | type[RatingRow]
 
 
 @dataclass(frozen=True)
@@ -45,33 +35,52 @@ class ModelRelease:
 
 
 class LibraryRepository:
-    """Books, readers and ratings of one source."""
+    """Books, readers, ratings and editions of one library."""
 
     def __init__(self, session: Session, source: str) -> None:
         self._session = session
         self._source = source
 
-    def upsert_books(self, books: pd.DataFrame) -> int:
+    def upsert_books(self, books: pd.DataFrame) -> Merged:
         """
-        Add or update books; gives the number of rows that changed.
+        Add or update books.
 
         Args:
             books: Columns of schema BOOKS but `row`; ids of any type, lists for authors and genres.
         """
         frame = books.assign(
-            authors=[_array_literal(v) for v in books["authors"]],
-            genres=[_array_literal(v) for v in books["genres"]],
+            authors=[array_literal(v) for v in books["authors"]],
+            genres=[array_literal(v) for v in books["genres"]],
         )
         return self._merge(BookRow, frame[_BOOK_COLUMNS], key=["book_id"])
 
-    def upsert_readers(self, user_ids: Sequence[Any]) -> int:
+    def upsert_readers(self, user_ids: Sequence[Any]) -> Merged:
         """Add readers that are not there yet."""
         return self._merge(ReaderRow, pd.DataFrame({"user_id": user_ids}), key=["user_id"])
 
-    def upsert_ratings(self, ratings: pd.DataFrame) -> int:
-        """Add or update ratings (user_id, book_id, rating, rated_at), one row a pair."""
+    def upsert_ratings(self, ratings: pd.DataFrame) -> Merged:
+        """
+        Add ratings (user_id, book_id, rating, rated_at; one row a pair), or update older ones.
+
+        Their order is kept: what is new or changed stands behind what was there.
+        """
         columns = ["user_id", "book_id", "rating", "rated_at"]
         return self._merge(RatingRow, ratings[columns], key=["user_id", "book_id"])
+
+    def regroup(self, editions: pd.DataFrame, works: Sequence[Any]) -> int:
+        """
+        Add or update other ids of books, and move what is stored under them to their works.
+
+        Args:
+            editions: Columns edition_id and book_id, its work; no work among the editions.
+            works: The ids of all books of the batch.
+
+        Returns:
+            How many ratings moved.
+        """
+        begin_works(self._session, self._source, [str(work) for work in works])
+        self._merge(EditionRow, editions[["edition_id", "book_id"]], key=["edition_id"])
+        return move_to_works(self._session, self._source)
 
     def counts(self) -> dict[str, int]:
         """Rows of each table for this source."""
@@ -85,34 +94,8 @@ class LibraryRepository:
             for table in (BookRow, ReaderRow, RatingRow)
         }
 
-    def _merge(self, table: _Table, frame: pd.DataFrame, *, key: list[str]) -> int:
-        name, columns = table.__tablename__, list(frame.columns)
-        self._session.execute(
-            text(f"create temp table staged (like {name} including defaults) on commit drop")
-        )
-        self._copy(frame.assign(source=self._source))
-        values = [c for c in columns if c not in key]
-        changed = " or ".join(f"{name}.{c} is distinct from excluded.{c}" for c in values)
-        update = ", ".join(f"{c} = excluded.{c}" for c in [*values, "updated_at"])
-        action = f"update set {update} where {changed}" if values else "nothing"
-        listed = ", ".join(["source", *columns])
-        # Sorted, so that two merges at once take their row locks in the same order.
-        statement = (
-            f"insert into {name} ({listed}) select {listed} from staged "  # noqa: S608 - names are ours
-            f"order by {', '.join(key)} on conflict ({', '.join(['source', *key])}) do {action}"
-        )
-        result = self._session.execute(text(statement))
-        self._session.execute(text("drop table staged"))
-        return int(result.rowcount)  # type: ignore[attr-defined]
-
-    def _copy(self, frame: pd.DataFrame) -> None:
-        stream = io.StringIO()
-        frame.to_csv(stream, index=False, header=False, na_rep=_NULL)
-        stream.seek(0)
-        columns = ", ".join(frame.columns)
-        statement = f"copy staged ({columns}) from stdin with (format csv, null '{_NULL}')"
-        with closing(self._session.connection().connection.cursor()) as cursor:
-            cursor.copy_expert(statement, stream)
+    def _merge(self, table: Table, frame: pd.DataFrame, *, key: Sequence[str]) -> Merged:
+        return merge(self._session, table, self._source, frame, key=key)
 
 
 class ReleaseRepository:
@@ -157,9 +140,3 @@ def _release(row: ModelReleaseRow) -> ModelRelease:
         row.data_fingerprint,
         row.decided_at,
     )
-
-
-def _array_literal(values: Sequence[str]) -> str:
-    """A PostgreSQL array literal, every element quoted."""
-    quoted = (v.replace("\\", "\\\\").replace('"', '\\"') for v in values)
-    return "{" + ",".join(f'"{v}"' for v in quoted) + "}"

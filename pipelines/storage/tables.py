@@ -2,7 +2,7 @@
 What PostgreSQL keeps.
 
 Ids are text here whatever their type in a source, and every table of readers and books is keyed by
-source first, so that book 7 of one catalogue never meets book 7 of another.
+library first (`source`), so that book 7 of one catalogue never meets book 7 of another.
 """
 
 from datetime import datetime
@@ -16,14 +16,18 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Identity,
     Index,
+    Sequence,
     String,
     Text,
+    UniqueConstraint,
     Uuid,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+POSITIONS = "ratings_position"
 
 
 class Base(DeclarativeBase):
@@ -68,6 +72,10 @@ class RatingRow(Base):
     rating: Mapped[float | None]
     rated_at: Mapped[datetime | None]
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    position: Mapped[int] = mapped_column(
+        BigInteger, Sequence(POSITIONS), server_default=text(f"nextval('{POSITIONS}')")
+    )
+    """In the order in which ratings were loaded; within a batch in its own."""
 
     __table_args__ = (
         ForeignKeyConstraint(
@@ -76,6 +84,44 @@ class RatingRow(Base):
         ForeignKeyConstraint(["source", "book_id"], ["books.source", "books.book_id"]),
         Index("ratings_by_book", "source", "book_id"),
     )
+
+
+class EditionRow(Base):
+    """Under which other ids a book is known: of its editions, or its own spelt otherwise."""
+
+    __tablename__ = "editions"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    edition_id: Mapped[str] = mapped_column(primary_key=True)
+    book_id: Mapped[str]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        ForeignKeyConstraint(["source", "book_id"], ["books.source", "books.book_id"]),
+        Index("editions_by_book", "source", "book_id"),
+    )
+
+
+class LoadRow(Base):
+    """One row for each batch that became part of a library, numbered in that order."""
+
+    __tablename__ = "loads"
+
+    number: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    library: Mapped[str]
+    run_id: Mapped[str]
+    mode: Mapped[str]
+    source: Mapped[str]
+    loaded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    files: Mapped[dict[str, Any]]
+    rows: Mapped[dict[str, Any]]
+    added: Mapped[int]
+    changed: Mapped[int]
+    total: Mapped[int]
+    newest_rated_at: Mapped[datetime | None]
+    catalogue: Mapped[dict[str, Any]]
+
+    __table_args__ = (UniqueConstraint("library", "run_id"),)
 
 
 class ModelReleaseRow(Base):

@@ -1,6 +1,6 @@
 """What a source is, and what it yields."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -57,6 +57,13 @@ class SourceTables:
     book_ids: BookIds = "opaque"
     catalogue_is_complete: bool = True
     """False: books may be rated that the catalogue lacks, and their ratings are kept."""
+    editions: Callable[[], pa.Table] | None = None
+    """
+    Asked when all else was read.
+
+    Columns edition_id and work_id, both text: under which ids books were known before, their own
+    among them. None where nothing was.
+    """
 
 
 class Source(Protocol):

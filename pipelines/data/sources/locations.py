@@ -9,6 +9,7 @@ from pipelines.errors import ConfigurationError
 
 # A password may hold any sign, also those that it should not; a port is none.
 _PASSWORD = re.compile(r"^([\w+.-]+://[^:@/?]*):(?!\d+(?:[/?]|$)).*@", re.DOTALL)
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+)*", re.ASCII)
 _SECRET = re.compile(r"(?<=[?&])(?:password|sslpassword|secret|token|key)=[^&]*&?", re.IGNORECASE)
 
 
@@ -34,6 +35,21 @@ def short_name(location: str) -> str:
     whole = absolute(without_password(location))
     digest = hashlib.sha256(whole.encode()).hexdigest()
     return f"{Path(whole.partition('?')[0]).name}-{digest[:8]}"
+
+
+def library_name(given: str) -> str:
+    """
+    The name of a library, as given.
+
+    Raises:
+        ConfigurationError: it has other signs than letters, digits and `. _ - /`.
+    """
+    if not _NAME.fullmatch(given):
+        raise ConfigurationError(
+            f"{given!r} cannot name a library: use letters, digits, dots, underscores and hyphens, "
+            "with slashes between parts, like shop/ratings"
+        )
+    return given
 
 
 def parsed_options(given: Iterable[str]) -> dict[str, str]:

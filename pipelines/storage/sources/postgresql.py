@@ -69,7 +69,7 @@ class PostgresqlSource:
 def _read(url: str, wanted: str, choose: ChooseColumns) -> Iterator[RawBatch]:
     """The wanted columns of a table or query: at least one batch, which may be empty."""
     called = " ".join(wanted.split())[:200]
-    with _connected(url, called) as connection:
+    with reading(url, called) as connection:
         result = _started(connection, wanted)
         header = list(result.keys())
         chosen = choose(called, header)
@@ -83,7 +83,8 @@ def _read(url: str, wanted: str, choose: ChooseColumns) -> Iterator[RawBatch]:
 
 
 @contextmanager
-def _connected(url: str, called: str) -> Iterator[Connection]:
+def reading(url: str, called: str) -> Iterator[Connection]:
+    """A transaction that sees one state of the database, cannot write, and streams its rows."""
     engine = connect(url)
     try:
         with engine.connect() as connection:

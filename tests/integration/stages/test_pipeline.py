@@ -11,7 +11,7 @@ from pipelines.data.interactions import History
 from pipelines.errors import StageFailedError, StorageError
 from pipelines.stages import STAGES
 from pipelines.stages.pipeline import execute, run_pipeline, steps
-from pipelines.stages.run_context import RunContext
+from pipelines.stages.run_context import RunContext, unattended_params
 from pipelines.storage.repositories import LibraryRepository, ReleaseRepository
 from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_books, small_ratings
 
@@ -233,12 +233,19 @@ def test_a_book_that_nobody_has_met_is_recommended_by_its_catalogue_entry(
 
 def test_a_schedule_follows_the_champion(make_context: MakeContext):
     ctx = make_context()
-    given = {"source": None, "data_path": None, "seed": 3}
+    given = {"source": None, "data_path": None, "library": None, "seed": 3}
     first = RunContext.opened("run-9", given, ctx.settings, orchestrator_run="")
     assert first.params.source == "sample"
     run(ctx)
     later = RunContext.opened("run-9", given, ctx.settings, orchestrator_run="")
     assert later.params == ctx.params.model_copy(update={"seed": 3})
+
+
+def test_a_schedule_keeps_the_name_of_the_library(make_context: MakeContext):
+    ctx = make_context(library="shop")
+    run(ctx)
+    assert unattended_params(ctx.settings, ctx.registry, seed=42) == ctx.params
+    assert ctx.registry.by_alias("champion").tags["library"] == "shop"
 
 
 def test_rows_that_cannot_be_used_are_set_aside_with_their_rule(

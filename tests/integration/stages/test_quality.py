@@ -120,7 +120,9 @@ def test_the_same_batch_again_has_not_drifted(make_context: MakeContext):
     prepare(ctx)
     told = ctx.summary("profile")
     assert (told["parts"]["stability"], told["warnings"]) == (1.0, [])
-    assert ctx.summary("store") == {"books_changed": 0, "readers_added": 0, "ratings_changed": 0}
+    told = ctx.summary("store")
+    nothing = ("added", "changed", "books_added", "books_changed", "readers_added")
+    assert [told[name] for name in nothing] == [0, 0, 0, 0, 0]
 
 
 def test_a_report_alone_stores_nothing_and_later_batches_are_not_compared_with_it(

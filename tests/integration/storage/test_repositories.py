@@ -6,7 +6,12 @@ from sqlalchemy.exc import IntegrityError
 
 from pipelines.storage.database import migrate
 from pipelines.storage.profiles import BatchProfile, ProfileRepository
-from pipelines.storage.repositories import LibraryRepository, ModelRelease, ReleaseRepository
+from pipelines.storage.repositories import (
+    LibraryRepository,
+    Merged,
+    ModelRelease,
+    ReleaseRepository,
+)
 from pipelines.storage.unit_of_work import unit_of_work
 
 pytestmark = pytest.mark.integration
@@ -57,15 +62,15 @@ def test_the_same_batch_twice_changes_nothing_the_second_time(database):
         first = load(session)
     with unit_of_work(database) as session:
         second = load(session)
-    assert first == (2, 2, 2)
-    assert second == (0, 0, 0)
+    assert first == (Merged(2, 0),) * 3
+    assert second == (Merged(0, 0),) * 3
 
 
 def test_only_a_changed_row_is_written(database):
     with unit_of_work(database) as session:
         load(session)
         changed = LibraryRepository(session, "shop").upsert_ratings(ratings(rating=[5.0, 1.0]))
-    assert changed == 1
+    assert changed == Merged(0, 1)
 
 
 def test_sources_never_meet(database):
@@ -108,7 +113,7 @@ def test_a_failing_batch_leaves_nothing_behind(database):
 def test_migrating_twice_is_harmless(database):
     migrate(database)
     with unit_of_work(database) as session:
-        assert load(session) == (2, 2, 2)
+        assert load(session) == (Merged(2, 0),) * 3
 
 
 def test_the_tables_are_what_the_migrations_make(database):

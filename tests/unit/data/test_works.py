@@ -185,3 +185,26 @@ def test_every_edition_and_spelling_leads_to_a_book_of_the_catalogue():
     table = edition_table(found.books, found.work_of, became).to_pydict()
     leads = dict(zip(*table.values(), strict=True))
     assert leads == {"a": "c", "aa": "c", "b": "b", "bb": "b", "c": "c", "d": "c"}
+
+
+def test_a_known_work_keeps_its_id_however_often_its_editions_are_rated():
+    rated = ratings("c", "c", "d")
+    found = works_of(catalogue(), rated, {"a": "a"})
+    assert found.work_of == {"c": "a", "d": "a"}
+    assert found.books["book_id"].to_pylist() == ["a", "b"]
+
+
+def test_what_was_grouped_before_stays_grouped_whatever_titles_say():
+    found = works_of(catalogue(), ratings("b"), {"b": "a", "old": "a", "a": "a"}, anew=False)
+    assert found.work_of == {"b": "a", "old": "a"}
+    assert found.books["book_id"].to_pylist() == ["a", "c", "d"]
+    assert found.given_way.tolist() == [False, True, False, False]
+
+
+def test_of_two_known_works_that_are_one_the_more_rated_takes_in_the_editions_of_the_other():
+    found = works_of(catalogue(), ratings("c"), {"a": "a", "old": "a", "c": "c"})
+    assert found.work_of == {"a": "c", "old": "c", "d": "c"}
+
+
+def test_a_work_that_is_not_listed_has_no_editions():
+    assert works_of(catalogue(), ratings("c"), {"b": "gone"}, anew=False).work_of == {}

@@ -127,7 +127,14 @@ def test_usual_names_are_understood_and_logged(read, header):
         tables = read(f"{header}\n1,a,5\n")
     assert rows(tables) == [("1", "a", 5.0)]
     (entry,) = [e for e in logs if e["event"] == "columns_recognised"]
-    assert entry["user_id"] == header.split(",")[0].strip('"')
+    assert entry["columns"]["user_id"] == header.split(",")[0].strip('"')
+
+
+def test_no_column_takes_the_place_of_a_field_of_the_log_line(read):
+    """Under a scheduler each line is read again, and `timestamp` has to be a time there."""
+    with capture_logs() as logs:
+        read("user_id,book_id,timestamp\n1,a,1700000000\n")
+    assert not [e for e in logs if "timestamp" in e]
 
 
 def test_exact_name_is_preferred_to_an_alias(read):

@@ -57,6 +57,14 @@ def test_libraries_of_one_source_are_kept_apart():
     assert [name.rpartition("-")[0] for name in names] == ["postgresql/one", "postgresql/two"]
 
 
+def test_named_library_is_the_same_wherever_its_data_lie():
+    names = {RunParams(source=s, data_path="/x", library="shop/a.b-c_1").dataset for s in "ab"}
+    assert names == {"shop/a.b-c_1"}
+    for wrong in ("a b", "/a", "a//b", "a;b", "bücher", "a\n"):
+        with pytest.raises(ConfigurationError, match="cannot name a library"):
+            RunParams(library=wrong)
+
+
 def test_places_of_the_same_name_are_told_apart(tmp_path, monkeypatch):
     here, there = tmp_path / "here" / "ratings.csv", tmp_path / "there" / "ratings.csv"
     assert short_name(str(here)).startswith("ratings.csv-")
