@@ -12,6 +12,7 @@ import structlog
 
 from pipelines.errors import ArtifactError, NoModelError, RegistryError
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.golden import check_golden_answers
 from pipelines.registry import CHAMPION, CONTENT, ModelVersion, Registry
 
 log = structlog.get_logger()
@@ -219,15 +220,16 @@ class ModelSlot:
 
 def _tried(load: Callable[[Path], ModelBundle], folder: Path) -> ModelBundle:
     """
-    Open a bundle and ask it what readers will ask it.
+    Open a bundle, ask it what readers will ask it, and hold it to its golden answers.
 
     Raises:
-        ArtifactError: it does not open, fails, or knows no book to recommend.
+        ArtifactError: it does not open, fails, has no book to recommend, or has changed its mind.
     """
     try:
         bundle = load(folder)
         bundle.recommend(str(next(iter(bundle.users), "")), 1)
         popular = bundle.popular(1)
+        check_golden_answers(bundle, folder)
     except ArtifactError:
         raise
     except Exception as error:  # whatever it is, readers would meet it next

@@ -14,6 +14,7 @@ from pipelines.data.interactions import History, Id, Interactions, Vocabulary
 from pipelines.models.artifact import read_artifact, write_artifact
 from pipelines.models.base import BookNums, ModelConfig, RankedBooks, Scores, SearchesText, rank
 from pipelines.models.catalogue import Catalogue, load_table
+from pipelines.models.golden import GOLDEN_ANSWERS, GoldenAnswers
 from pipelines.models.hybrid import HybridRecommender
 from pipelines.models.popularity import PopularityRecommender
 from pipelines.models.reranking import (
@@ -267,7 +268,7 @@ class ModelBundle:
         )
 
     def save(self, folder: Path) -> None:
-        """Write all of it as one artifact; `folder` must not exist yet."""
+        """Write all of it, and its golden answers, as one artifact; `folder` must not exist yet."""
         matrix = self.interactions.matrix
         arrays = {
             "histories_indptr": matrix.indptr,
@@ -280,6 +281,7 @@ class ModelBundle:
             "hybrid": self.hybrid.save,
             "popularity": self.popularity.save,
             CATALOGUE: self.catalogue.save,
+            GOLDEN_ANSWERS: GoldenAnswers.of(self).save,
         }
         write_artifact(folder, self.kind, BundleConfig(), arrays, files)
 
