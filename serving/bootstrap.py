@@ -1,8 +1,6 @@
 """The composition root of the service: from settings to parts that are wired and running."""
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,8 +9,12 @@ from pydantic import SecretStr
 from pipelines.errors import ConfigurationError
 from pipelines.registry import MlflowRegistry
 from pipelines.settings import Settings
+from pipelines.storage.cache_keys import champion_channel
 from pipelines.storage.database import sibling
+from serving.ab_test import ReadersModels, Trial
+from serving.announcements import Announcements
 from serving.cache import NullCache, RecommendationCache, RedisCache
+from serving.following import following
 from serving.metrics import ServingMetrics
 from serving.model_slot import ModelSlot
 from serving.recommendation import Recommendations
@@ -21,15 +23,15 @@ from serving.warming import CacheWarming
 BULK_TIMEOUT_SECONDS = 5.0
 """For writes that no reader waits for."""
 
-STOP_SECONDS = 2.0
-"""How long a stop waits for a model that is just being loaded."""
-
 
 @dataclass(frozen=True)
 class Components:
     """Everything that routes work with."""
 
     slot: ModelSlot
+    trial: Trial | None
+    models: ReadersModels
+    announcements: Announcements | None
     cache: RecommendationCache
     bulk_cache: RecommendationCache
     recommendations: Recommendations
@@ -41,19 +43,16 @@ class Components:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Follow the champion for as long as the context is open."""
-        poller = threading.Thread(
-            target=self.slot.poll, args=(self.poll_seconds,), name="model-slot", daemon=True
-        )
-        poller.start()
-        try:
-            yield
-        finally:
-            self.slot.stop()
-            await self.warming.stop()
-            await self.cache.close()
-            await self.bulk_cache.close()
-            await asyncio.to_thread(poller.join, STOP_SECONDS)
+        """Follow the champion, and who is on trial, for as long as the context is open."""
+        slots = [self.slot] if self.trial is None else [self.slot, self.trial.slot]
+        async with following(slots, self.announcements, self.poll_seconds):
+            try:
+                yield
+            finally:
+                self.models.stop()
+                await self.warming.stop()
+                await self.cache.close()
+                await self.bulk_cache.close()
 
 
 def compose(settings: Settings) -> Components:
@@ -64,12 +63,16 @@ def compose(settings: Settings) -> Components:
         ConfigurationError: an address is missing or malformed.
     """
     uri = SecretStr(tracking_uri(settings))
-    named = settings.model_copy(update={"mlflow_tracking_uri": uri})
+    registry = MlflowRegistry.from_settings(
+        settings.model_copy(update={"mlflow_tracking_uri": uri})
+    )
+    model_cache, alias = settings.home / "models", settings.ab_test.alias
     return assemble(
         settings,
-        ModelSlot(MlflowRegistry.from_settings(named), settings.home / "models"),
+        ModelSlot(registry, model_cache),
         _cache(settings, settings.cache.timeout_seconds),
         _cache(settings, BULK_TIMEOUT_SECONDS),
+        on_trial=ModelSlot(registry, model_cache, alias=alias) if alias else None,
     )
 
 
@@ -78,16 +81,24 @@ def assemble(
     slot: ModelSlot,
     cache: RecommendationCache,
     bulk_cache: RecommendationCache,
+    *,
+    on_trial: ModelSlot | None = None,
 ) -> Components:
-    """The parts around a given slot and given caches."""
+    """The parts around given slots and given caches."""
     name = settings.registered_model
-    metrics = ServingMetrics(slot)
+    slots = [slot] if on_trial is None else [slot, on_trial]
+    metrics = ServingMetrics(*slots)
+    trial = Trial(on_trial, settings.ab_test) if on_trial is not None else None
+    models = ReadersModels(slot, trial, metrics)
     return Components(
         slot=slot,
+        trial=trial,
+        models=models,
+        announcements=_announcements(settings, slots),
         cache=cache,
         bulk_cache=bulk_cache,
         recommendations=Recommendations(
-            slot, cache, settings.cache, name, metrics.cache_operations
+            models, cache, settings.cache, name, metrics.cache_operations
         ),
         warming=CacheWarming(slot, bulk_cache, settings.cache, name),
         metrics=metrics,
@@ -117,3 +128,15 @@ def _cache(settings: Settings, timeout_seconds: float) -> RecommendationCache:
     if settings.redis_url is None:
         return NullCache()
     return RedisCache(settings.redis_url.get_secret_value(), timeout_seconds=timeout_seconds)
+
+
+def _announcements(settings: Settings, slots: Sequence[ModelSlot]) -> Announcements | None:
+    if settings.redis_url is None:
+        return None
+
+    def look() -> None:
+        for slot in slots:
+            slot.look()
+
+    channel = champion_channel(settings.registered_model)
+    return Announcements(settings.redis_url.get_secret_value(), channel, look)

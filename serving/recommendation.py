@@ -12,8 +12,9 @@ from pipelines.errors import BookNotFoundError, CacheUnavailableError
 from pipelines.models.bundle import Answer, Recommendation
 from pipelines.settings import CacheSettings
 from pipelines.storage.cache_keys import list_key
+from serving.ab_test import ReadersModels
 from serving.cache import RecommendationCache, decode, encode
-from serving.model_slot import LoadedModel, ModelSlot
+from serving.model_slot import LoadedModel
 
 log = structlog.get_logger()
 
@@ -48,13 +49,13 @@ class Recommendations:
 
     def __init__(
         self,
-        slot: ModelSlot,
+        models: ReadersModels,
         cache: RecommendationCache,
         settings: CacheSettings,
         model_name: str,
         operations: Counter,
     ) -> None:
-        self._slot = slot
+        self._models = models
         self._cache = cache
         self._settings = settings
         self._model_name = model_name
@@ -62,7 +63,7 @@ class Recommendations:
 
     async def recommend(self, user_id: str, n: int) -> ServedAnswer:
         """At most `n` books for a reader, best first; popular ones for an unknown reader."""
-        model = self._slot.loaded()
+        model = self._models.loaded_for(user_id)
         known = model.bundle.users.parse(user_id)
         if known is None or n > self._settings.list_length:
             answer = await asyncio.to_thread(model.bundle.recommend, user_id, n)
@@ -78,7 +79,7 @@ class Recommendations:
         Raises:
             BookNotFoundError: the book is not in the catalogue.
         """
-        model = self._slot.loaded()
+        model = self._models.loaded()
         answer = await asyncio.to_thread(model.bundle.similar, book_id, n)
         if answer is None:
             raise BookNotFoundError(book_id)
@@ -88,7 +89,7 @@ class Recommendations:
 
     async def popular(self, n: int) -> ServedAnswer:
         """The `n` most popular books."""
-        model = self._slot.loaded()
+        model = self._models.loaded()
         answer = await asyncio.to_thread(model.bundle.popular, n)
         return ServedAnswer(answer.items, answer.source, model.number)
 
@@ -99,7 +100,7 @@ class Recommendations:
         Raises:
             BookNotFoundError: the book is not in the catalogue.
         """
-        entry = self._slot.loaded().bundle.book(book_id)
+        entry = self._models.loaded().bundle.book(book_id)
         if entry is None:
             raise BookNotFoundError(book_id)
         return entry

@@ -35,13 +35,13 @@ class Shelf:
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     bundles: dict[Path, FakeBundle | Exception] = field(default_factory=dict)
 
-    def publish(self, bundle: FakeBundle | Exception) -> int:
-        """Register a bundle and make it champion."""
+    def publish(self, bundle: FakeBundle | Exception, alias: str = CHAMPION) -> int:
+        """Register a bundle and make it champion, or what else is named."""
         folder = Path(f"/bundles/{len(self.bundles) + 1}")
         self.bundles[folder] = bundle
         tags = {"ndcg_at_10": "0.18", CONTENT: folder.name}
         version = self.registry.put(f"hybrid-{folder.name}", folder, tags).version
-        self.registry.set_alias(CHAMPION, version)
+        self.registry.set_alias(alias, version)
         return version
 
     def open(self, folder: Path) -> Any:
@@ -72,11 +72,15 @@ def parts(
     bulk_cache: RecommendationCache | None = None,
     **changes: Any,
 ) -> Components:
-    """The components, with the champion already loaded."""
-    slot = shelf.slot()
-    slot.refresh()
+    """The components, with the champion already loaded, and who is on trial."""
+    chosen = settings(**changes)
+    slot, alias = shelf.slot(), chosen.ab_test.alias
+    on_trial = shelf.slot(alias=alias) if alias else None
+    for one in (slot, on_trial):
+        if one is not None:
+            one.refresh()
     shared = cache or FakeCache()
-    return assemble(settings(**changes), slot, shared, bulk_cache or shared)
+    return assemble(chosen, slot, shared, bulk_cache or shared, on_trial=on_trial)
 
 
 def client(components: Components) -> TestClient:

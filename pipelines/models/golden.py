@@ -76,10 +76,10 @@ class GoldenAnswers(BaseModel):
         popular = [str(item.book_id) for item in bundle.popular(DRAWN_FROM).items]
         rng = np.random.default_rng(0)
         lengths = [length for length in HISTORY_LENGTHS if length <= len(popular)]
-        liked = [rng.choice(popular, length, replace=False).tolist() for length in lengths]
-        asked = [{"liked": tuple(books)} for books in liked]
-        asked += [{"similar_to": book_id} for book_id in popular[:1]]
-        return cls(answers=tuple(_recorded(bundle, **question) for question in asked))
+        drawn = (rng.choice(popular, length, replace=False).tolist() for length in lengths)
+        answers = [_recorded(bundle, liked=tuple(liked)) for liked in drawn]
+        answers += [_recorded(bundle, similar_to=book_id) for book_id in popular[:1]]
+        return cls(answers=tuple(answers))
 
     def save(self, path: Path) -> None:
         """Write them as JSON."""

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 def cache_key(model: str, version: str, kind: str, name: str = "") -> str:
     """
-    The key of everything kept for one model version; no other function makes keys.
+    The key of everything kept for one model version.
 
     The parts are percent-encoded, so no id, however written, reaches another key.
 
@@ -29,3 +29,8 @@ def reader_pattern(model: str, user_id: str) -> str:
     """What `SCAN` has to match to find all lists of a reader, whatever version made them."""
     # Encoding has left no sign in the parts that a pattern gives a meaning to.
     return cache_key(model, "*", "top-*", user_id)
+
+
+def champion_channel(model: str) -> str:
+    """The channel on which a new champion is announced."""
+    return f"bookrec:{quote(model, safe='')}:champion"

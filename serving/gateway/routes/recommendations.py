@@ -17,5 +17,5 @@ router = APIRouter(tags=["recommendations"])
 async def recommend(parts: Parts, user_id: UserId, n: Length = 10) -> ReadersList:
     """Unread books, best first; for an unknown reader popular ones, with source `fallback`."""
     answer = await parts.recommendations.recommend(user_id, n)
-    parts.metrics.recommendations.labels(answer.source).inc()
+    parts.metrics.recommendations.labels(answer.source, str(answer.model_version)).inc()
     return ReadersList.of(answer, user_id=answer.asked_for)

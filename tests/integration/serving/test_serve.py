@@ -126,8 +126,8 @@ def test_from_no_champion_to_a_refused_one(
     assert _version(served) == 2
 
     metrics = served.http.get("/metrics").text
-    assert 'bookrec_recommendations_total{source="fallback"} 1.0' in metrics
-    assert 'bookrec_model_info{version="2"} 1.0' in metrics
+    assert 'bookrec_recommendations_total{source="fallback",version="1"} 1.0' in metrics
+    assert 'bookrec_model_info{alias="champion",version="2"} 1.0' in metrics
     for path, content_type in {
         "/nowhere": "application/problem+json",
         "/livez": "application/json",

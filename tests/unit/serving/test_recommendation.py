@@ -93,9 +93,9 @@ async def test_an_unreadable_entry_is_replaced(service: Components, cache: FakeC
 
 async def test_a_longer_cached_length_counts_at_once(shelf: Shelf, cache: FakeCache):
     shelf.publish(bundle())
-    slot, operations = parts(shelf).slot, ServingMetrics(shelf.slot()).cache_operations
+    models, operations = parts(shelf).models, ServingMetrics(shelf.slot()).cache_operations
     short, long = (
-        Recommendations(slot, cache, CacheSettings(list_length=length), "model", operations)
+        Recommendations(models, cache, CacheSettings(list_length=length), "model", operations)
         for length in (5, 50)
     )
     assert len((await short.recommend("3", 5)).items) == 5
