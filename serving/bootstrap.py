@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from pipelines.errors import ConfigurationError
 from pipelines.registry import MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.storage.cache_keys import champion_channel
-from pipelines.storage.database import sibling
 from serving.ab_test import ReadersModels, Trial
 from serving.announcements import Announcements
 from serving.cache import NullCache, RecommendationCache, RedisCache
@@ -18,6 +16,7 @@ from serving.following import following
 from serving.metrics import ServingMetrics
 from serving.model_slot import ModelSlot
 from serving.recommendation import Recommendations
+from serving.tracking import tracking_uri
 from serving.warming import CacheWarming
 
 BULK_TIMEOUT_SECONDS = 5.0
@@ -105,22 +104,6 @@ def assemble(
         model_name=name,
         admin_token=settings.api.admin_token,
         poll_seconds=settings.api.poll_seconds,
-    )
-
-
-def tracking_uri(settings: Settings) -> str:
-    """
-    The registry's address: as set, or the database beside ours.
-
-    Raises:
-        ConfigurationError: neither address is set.
-    """
-    if settings.mlflow_tracking_uri is not None:
-        return settings.mlflow_tracking_uri.get_secret_value()
-    if settings.database_url is not None:
-        return sibling(settings.database_url.get_secret_value(), "mlflow")
-    raise ConfigurationError(
-        "no way to the models: set BOOKREC_MLFLOW_TRACKING_URI or BOOKREC_DATABASE_URL"
     )
 
 
