@@ -126,6 +126,19 @@ class SecuritySettings(BaseModel):
         return value
 
 
+class AbTestSettings(BaseModel):
+    """A second model beside the champion, for a share of the readers."""
+
+    alias: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]+$")
+    """Who is on trial: an alias in the registry, such as `challenger`; nobody if unset."""
+    share: float = Field(0.1, ge=0, le=1)
+    """Of the readers, always the same ones; a larger share keeps those of a smaller one."""
+    shadow: bool = False
+    """Whether its lists are only compared with the champion's, in the background."""
+    salt: str = ""
+    """Another one draws other readers."""
+
+
 class CacheSettings(BaseModel):
     """How recommendation lists are kept in Redis."""
 
@@ -293,6 +306,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     security: SecuritySettings = SecuritySettings()
     stack: StackSettings = StackSettings()
+    ab_test: AbTestSettings = AbTestSettings()
     cache: CacheSettings = CacheSettings()
     cleaning: CleaningSettings = CleaningSettings()
     split: SplitSettings = SplitSettings()

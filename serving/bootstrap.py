@@ -1,22 +1,22 @@
 """The composition root of the service: from settings to parts that are wired and running."""
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import SecretStr
 
-from pipelines.errors import ConfigurationError
 from pipelines.registry import MlflowRegistry
 from pipelines.settings import Settings
-from pipelines.storage.database import sibling
+from pipelines.storage.cache_keys import champion_channel
 from pipelines.storage.erasures import ErasureKey
+from serving.ab_test import ReadersModels, Trial
+from serving.announcements import Announcements
 from serving.cache import NullCache, RecommendationCache, RedisCache
 from serving.database import Database
 from serving.feedback.intake import Feedback
+from serving.following import following
 from serving.generations import Generations
 from serving.local_cache import LocalCache
 from serving.metrics import ServingMetrics
@@ -24,13 +24,11 @@ from serving.model_slot import ModelSlot
 from serving.recommending.readers import Recommendations
 from serving.recommending.shelves import Shelves
 from serving.security.components import Security, compose_security
+from serving.tracking import tracking_uri
 from serving.warming import CacheWarming
 
 BULK_TIMEOUT_SECONDS = 5.0
 """For writes that no reader waits for."""
-
-STOP_SECONDS = 2.0
-"""How long a stop waits for a model that is just being loaded."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,9 @@ class Components:
     """Everything that routes work with."""
 
     slot: ModelSlot
+    trial: Trial | None
+    models: ReadersModels
+    announcements: Announcements | None
     cache: RecommendationCache
     bulk_cache: RecommendationCache
     recommendations: Recommendations
@@ -54,22 +55,19 @@ class Components:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Follow the champion for as long as the context is open."""
-        poller = threading.Thread(
-            target=self.slot.poll, args=(self.poll_seconds,), name="model-slot", daemon=True
-        )
-        poller.start()
-        try:
-            async with self.security.running():
-                yield
-        finally:
-            self.slot.stop()
-            await self.warming.stop()
-            await self.cache.close()
-            await self.bulk_cache.close()
-            self.database.close()
-            self.generations.close()
-            await asyncio.to_thread(poller.join, STOP_SECONDS)
+        """Follow the champion, and who is on trial, for as long as the context is open."""
+        slots = [self.slot] if self.trial is None else [self.slot, self.trial.slot]
+        async with following(slots, self.announcements, self.poll_seconds):
+            try:
+                async with self.security.running():
+                    yield
+            finally:
+                self.models.stop()
+                await self.warming.stop()
+                await self.cache.close()
+                await self.bulk_cache.close()
+                self.database.close()
+                self.generations.close()
 
 
 def compose(settings: Settings) -> Components:
@@ -80,13 +78,17 @@ def compose(settings: Settings) -> Components:
         ConfigurationError: an address is missing or malformed, or something stands open.
     """
     uri = SecretStr(tracking_uri(settings))
-    named = settings.model_copy(update={"mlflow_tracking_uri": uri})
+    registry = MlflowRegistry.from_settings(
+        settings.model_copy(update={"mlflow_tracking_uri": uri})
+    )
+    model_cache, alias = settings.home / "models", settings.ab_test.alias
     return assemble(
         settings,
-        ModelSlot(MlflowRegistry.from_settings(named), settings.home / "models"),
+        ModelSlot(registry, model_cache),
         _cache(settings, settings.cache.timeout_seconds),
         _cache(settings, BULK_TIMEOUT_SECONDS),
         compose_security(settings),
+        on_trial=ModelSlot(registry, model_cache, alias=alias) if alias else None,
     )
 
 
@@ -96,18 +98,26 @@ def assemble(
     cache: RecommendationCache,
     bulk_cache: RecommendationCache,
     security: Security,
+    *,
+    on_trial: ModelSlot | None = None,
 ) -> Components:
-    """The parts around a given slot and given caches."""
+    """The parts around given slots and given caches."""
     name = settings.registered_model
-    metrics = ServingMetrics(slot)
+    slots = [slot] if on_trial is None else [slot, on_trial]
+    metrics = ServingMetrics(*slots)
+    trial = Trial(on_trial, settings.ab_test) if on_trial is not None else None
+    models = ReadersModels(slot, trial, metrics)
     url = settings.database_url
     database = Database(url.get_secret_value() if url is not None else None)
     generations = Generations(settings.home / "generations")
     return Components(
         slot=slot,
+        trial=trial,
+        models=models,
+        announcements=_announcements(settings, slots),
         cache=cache,
         bulk_cache=bulk_cache,
-        recommendations=Recommendations(slot, cache, settings.cache, name, metrics),
+        recommendations=Recommendations(models, cache, settings.cache, name, metrics),
         shelves=Shelves(slot, metrics),
         warming=CacheWarming(slot, bulk_cache, settings.cache, name),
         metrics=metrics,
@@ -130,23 +140,19 @@ def assemble(
     )
 
 
-def tracking_uri(settings: Settings) -> str:
-    """
-    The registry's address: as set, or the database beside ours.
-
-    Raises:
-        ConfigurationError: neither address is set.
-    """
-    if settings.mlflow_tracking_uri is not None:
-        return settings.mlflow_tracking_uri.get_secret_value()
-    if settings.database_url is not None:
-        return sibling(settings.database_url.get_secret_value(), "mlflow")
-    raise ConfigurationError(
-        "no way to the models: set BOOKREC_MLFLOW_TRACKING_URI or BOOKREC_DATABASE_URL"
-    )
-
-
 def _cache(settings: Settings, timeout_seconds: float) -> RecommendationCache:
     if settings.redis_url is None:
         return NullCache()
     return RedisCache(settings.redis_url.get_secret_value(), timeout_seconds=timeout_seconds)
+
+
+def _announcements(settings: Settings, slots: Sequence[ModelSlot]) -> Announcements | None:
+    if settings.redis_url is None:
+        return None
+
+    def look() -> None:
+        for slot in slots:
+            slot.look()
+
+    channel = champion_channel(settings.registered_model)
+    return Announcements(settings.redis_url.get_secret_value(), channel, look)

@@ -10,6 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from pipelines.registry import DATA_QUALITY_SCORE
 from serving.model_slot import ModelSlot
 
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -20,9 +21,9 @@ class ServingMetrics:
     `bentoml serve` names a folder in PROMETHEUS_MULTIPROC_DIR through which workers add up.
     """
 
-    def __init__(self, slot: ModelSlot) -> None:
+    def __init__(self, *slots: ModelSlot) -> None:
         self._registry = CollectorRegistry()
-        self._slot = slot
+        self._slots = slots
         self.requests = Counter(
             "bookrec_requests",
             "Requests by route template.",
@@ -38,8 +39,8 @@ class ServingMetrics:
         )
         self.recommendations = Counter(
             "bookrec_recommendations",
-            "Lists given, by where they came from.",
-            ["source"],
+            "Lists given, by where they came from and which version made them.",
+            ["source", "version"],
             registry=self._registry,
         )
         self.feedback = Counter(
@@ -55,35 +56,50 @@ class ServingMetrics:
             registry=self._registry,
         )
 
+        self.shadow_lists = Counter(
+            "bookrec_shadow_lists",
+            "Lists made in the background to be compared with the champion's, by result.",
+            ["result"],
+            registry=self._registry,
+        )
+        self.shadow_overlap = Histogram(
+            "bookrec_shadow_overlap",
+            "Share of a list of ten that the champion's has too.",
+            ["champion", "version"],
+            buckets=SHARES,
+            registry=self._registry,
+        )
+
     def render(self) -> bytes:
         """All metrics in Prometheus's text format."""
         registry = self._registry
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry) + generate_latest(_ModelInfo(self._slot))
+        return generate_latest(registry) + generate_latest(_ModelInfo(self._slots))
 
 
 class _ModelInfo:
-    """Gauges of the version in service, read when asked: no series of old versions stay behind."""
+    """Gauges of the versions in service, read when asked: no series of old ones stay behind."""
 
-    def __init__(self, slot: ModelSlot) -> None:
-        self._slot = slot
+    def __init__(self, slots: Iterable[ModelSlot]) -> None:
+        self._slots = slots
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         info = GaugeMetricFamily(
             "bookrec_model_info",
-            "The model in service in the answering worker.",
-            labels=["version"],
+            "The models in service in the answering worker.",
+            labels=["version", "alias"],
         )
         quality = GaugeMetricFamily(
             "bookrec_data_quality_score",
-            "Quality score, 0 to 100, of the batch that the model in service was made from.",
+            "Quality score, 0 to 100, of the batch that a model in service was made from.",
             labels=["version"],
         )
-        model = self._slot.current
-        if model is not None:
-            info.add_metric([str(model.number)], 1)
+        for model, alias in ((slot.current, slot.alias) for slot in self._slots):
+            if model is None:
+                continue
+            info.add_metric([str(model.number), alias], 1)
             if (score := model.version.tags.get(DATA_QUALITY_SCORE)) is not None:
                 quality.add_metric([str(model.number)], float(score))
         yield from (info, quality)

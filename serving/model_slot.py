@@ -1,4 +1,4 @@
-"""The one place that holds the model in service, and the thread that follows the champion."""
+"""The one place that holds a model in service, and the thread that follows its alias."""
 
 import queue
 import time
@@ -12,6 +12,7 @@ import structlog
 
 from pipelines.errors import ArtifactError, NoModelError, RegistryError
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.golden import check_golden_answers
 from pipelines.registry import CHAMPION, CONTENT, ModelVersion, Registry
 
 log = structlog.get_logger()
@@ -53,7 +54,7 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why the champion is not in service; `version` is None where the registry did not answer."""
+    """Why a version is not in service; `version` is None where the registry did not answer."""
 
     version: int | None
     reason: str
@@ -77,7 +78,9 @@ class ModelSlot:
     so one that hangs holds up nobody else.
 
     Args:
-        registry: Says which version is champion.
+        registry: Says which version has the alias.
+        alias: What to follow. The champion stays when nothing better can be had; what is followed
+            under another alias is on trial, and leaves with the alias or when it is refused.
         model_cache: Where bundles of a remote registry are downloaded to.
         load: Opens a bundle's folder.
         clock: Monotonic seconds.
@@ -88,9 +91,11 @@ class ModelSlot:
         registry: Registry,
         model_cache: Path,
         *,
+        alias: str = CHAMPION,
         load: Callable[[Path], ModelBundle] = ModelBundle.load,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.alias = alias
         self._registry = registry
         self._model_cache = model_cache
         self._open = load
@@ -113,11 +118,11 @@ class ModelSlot:
             return model
         if (trouble := self.trouble) is not None:
             raise NoModelError(f"no model could be loaded: {trouble}")
-        raise NoModelError("no champion yet: run the pipeline first")
+        raise NoModelError(f"no {self.alias} yet: run the pipeline first")
 
     @property
     def trouble(self) -> str | None:
-        """Why the champion may not be the model in service; None while all is well."""
+        """Why the version that has the alias may not be in service; None while all is well."""
         since, refusal = self._asking_since, self.last_refusal
         if since is not None and (waited := self._clock() - since) > PATIENCE_SECONDS:
             return f"the registry has not answered for {waited:.0f} s"
@@ -129,26 +134,29 @@ class ModelSlot:
 
     def refresh(self, *, retry_refused: bool = False) -> bool:
         """
-        Put the champion into service if it is not there yet; tells whether the model changed.
+        Put the version that has the alias into service; tells whether another was loaded.
 
-        Never raises for a champion that cannot be had: the model in service stays.
+        Never raises for a version that cannot be had: a champion in service stays.
 
         Args:
             retry_refused: Try a version again that was refused a moment ago.
         """
         try:
-            champion = self._champion()
+            wanted = self._wanted()
         except RegistryError as error:
             self._refuse(None, error)
             return False
         refusal = self.last_refusal
-        if refusal is not None and (champion is None or champion.version != refusal.version):
+        if refusal is not None and (wanted is None or wanted.version != refusal.version):
             self.last_refusal = refusal = None
-        if champion is None or self._is_in_service(champion):
+        if wanted is None:
+            self._withdraw()
+            return False
+        if self._is_in_service(wanted):
             return False
         if refusal is not None and not retry_refused and self._clock() < self._retry_at:
             return False
-        return self._load(champion)
+        return self._load(wanted)
 
     def poll(self, seconds: float) -> None:
         """Refresh now, every `seconds` and when asked to, until `stop`; the body of a thread."""
@@ -175,43 +183,52 @@ class ModelSlot:
         """Let `poll` return."""
         self._looks.put(None)
 
-    def _champion(self) -> ModelVersion | None:
+    def _wanted(self) -> ModelVersion | None:
         self._asking_since = self._clock()
         try:
-            return self._registry.by_alias(CHAMPION)
+            return self._registry.by_alias(self.alias)
         finally:
             self._asking_since = None
 
-    def _is_in_service(self, champion: ModelVersion) -> bool:
+    def _is_in_service(self, wanted: ModelVersion) -> bool:
         model = self.current
         if model is None:
             return False
         served = model.version
         # The content of a version changes when a reader is erased from it.
-        content = served.tags.get(CONTENT), champion.tags.get(CONTENT)
-        if (served.version, served.run_id) != (champion.version, champion.run_id):
+        content = served.tags.get(CONTENT), wanted.tags.get(CONTENT)
+        if (served.version, served.run_id) != (wanted.version, wanted.run_id):
             return False
         if content[0] != content[1]:
             return False
-        if served != champion:  # its tags or aliases changed
-            self.current = replace(model, version=champion)
+        if served != wanted:  # its tags or aliases changed
+            self.current = replace(model, version=wanted)
         return True
 
-    def _load(self, champion: ModelVersion) -> bool:
+    def _load(self, wanted: ModelVersion) -> bool:
         started = self._clock()
         try:
-            folder = self._registry.fetch(champion.version, self._model_cache)
+            folder = self._registry.fetch(wanted.version, self._model_cache)
             bundle = _tried(self._open, folder)
         except (RegistryError, ArtifactError) as error:
             self._retry_at = self._clock() + RETRY_SECONDS
-            self._refuse(champion.version, error)
+            self._withdraw()
+            self._refuse(wanted.version, error)
             return False
-        self.current = LoadedModel(bundle, champion, datetime.now(UTC))
+        self.current = LoadedModel(bundle, wanted, datetime.now(UTC))
         self.last_refusal = None
         log.info(
-            "model_loaded", version=champion.version, seconds=round(self._clock() - started, 3)
+            "model_loaded",
+            version=wanted.version,
+            alias=self.alias,
+            seconds=round(self._clock() - started, 3),
         )
         return True
+
+    def _withdraw(self) -> None:
+        """Without its own successor a champion is still the best there is; others were on trial."""
+        if self.alias != CHAMPION:
+            self.current = None
 
     def _refuse(self, version: int | None, error: Exception) -> None:
         known = self.last_refusal
@@ -224,15 +241,16 @@ class ModelSlot:
 
 def _tried(load: Callable[[Path], ModelBundle], folder: Path) -> ModelBundle:
     """
-    Open a bundle and ask it what readers will ask it.
+    Open a bundle, ask it what readers will ask it, and hold it to its golden answers.
 
     Raises:
-        ArtifactError: it does not open, fails, or knows no book to recommend.
+        ArtifactError: it does not open, fails, has no book to recommend, or has changed its mind.
     """
     try:
         bundle = load(folder)
         bundle.recommend(str(next(iter(bundle.users), "")), 1)
         popular = bundle.popular(1)
+        check_golden_answers(bundle, folder)
     except ArtifactError:
         raise
     except Exception as error:  # whatever it is, readers would meet it next

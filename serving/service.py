@@ -2,7 +2,12 @@
 The service as BentoML runs it; the only importer of bentoml.
 
     bentoml serve serving.service:BookRecommender --host 127.0.0.1 --port 8080
+
+BentoML imports this module in the process that starts the workers too, and they wait for it: what
+workers alone need is imported when they make their gateway.
 """
+
+from contextlib import AsyncExitStack
 
 import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -10,9 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pipelines.errors import ConfigurationError
 from pipelines.observability import configure_logging
 from pipelines.settings import Settings, get_settings
-from serving.bootstrap import compose, tracking_uri
-from serving.gateway.app import create_app
 from serving.security.policy import refuse_unsafe
+from serving.tracking import tracking_uri
 
 
 def _checked_settings() -> Settings:
@@ -28,25 +32,38 @@ def _checked_settings() -> Settings:
 
 configure_logging()
 settings = _checked_settings()
-gateway = create_app(lambda: compose(get_settings()))
 
 
 class GatewayFirst:
     """
-    Hands every request to the gateway.
+    Hands every request to the gateway, which lives as long as BentoML's own application.
 
     BentoML's own pages would answer first otherwise: probes without a word of what is wrong, a
     plain-text 404, and an index page that loads scripts from elsewhere.
     """
 
     def __init__(self, app: ASGIApp) -> None:
+        from serving.bootstrap import compose
+        from serving.gateway.app import create_app
+
         self._app = app
+        self._gateway = create_app(lambda: compose(get_settings()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await (self._app if scope["type"] == "lifespan" else gateway)(scope, receive, send)
+        await (self._live if scope["type"] == "lifespan" else self._gateway)(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(
+                    self._gateway.router.lifespan_context(self._gateway)
+                )
+            except Exception as error:  # without a word uvicorn would go on without a gateway
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                raise
+            await self._app(scope, receive, send)
 
 
-@bentoml.asgi_app(gateway, path="/")  # mounted, so that BentoML opens and closes its lifespan
 @bentoml.service(
     name="bookrec",
     workers=settings.api.workers,

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipelines.data.interactions import Id, Vocabulary
 from pipelines.errors import CacheUnavailableError, RegistryError
-from pipelines.models.answers import Answer, Recommendation
-from pipelines.models.bundle import BundleConfig, Read
+from pipelines.models.answers import Answer, Read, Recommendation
+from pipelines.models.bundle import BundleConfig
 from pipelines.models.reranking import UNCHANGED, Reranking
 from pipelines.registry import CONTENT, PIPELINE_RUN, ModelVersion, content_of
 

@@ -38,13 +38,13 @@ class Shelf:
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     bundles: dict[Path, FakeBundle | Exception] = field(default_factory=dict)
 
-    def publish(self, bundle: FakeBundle | Exception, **more: str) -> int:
-        """Register a bundle, with more tags, and make it champion."""
+    def publish(self, bundle: FakeBundle | Exception, alias: str = CHAMPION, **more: str) -> int:
+        """Register a bundle, with more tags, and make it champion, or what else is named."""
         folder = Path(f"/bundles/{len(self.bundles) + 1}")
         self.bundles[folder] = bundle
         tags = {"ndcg_at_10": "0.18", CONTENT: folder.name} | more
         version = self.registry.put(f"hybrid-{folder.name}", folder, tags).version
-        self.registry.set_alias(CHAMPION, version)
+        self.registry.set_alias(alias, version)
         return version
 
     def open(self, folder: Path) -> Any:
@@ -76,12 +76,17 @@ def parts(
     bulk_cache: RecommendationCache | None = None,
     **changes: Any,
 ) -> Components:
-    """The components, with the champion already loaded."""
-    slot = shelf.slot()
-    slot.refresh()
-    shared = cache or FakeCache()
+    """The components, with the champion already loaded, and who is on trial."""
     chosen = settings(**changes)
-    return assemble(chosen, slot, shared, bulk_cache or shared, compose_security(chosen))
+    slot, alias = shelf.slot(), chosen.ab_test.alias
+    on_trial = shelf.slot(alias=alias) if alias else None
+    for one in (slot, on_trial):
+        if one is not None:
+            one.refresh()
+    shared = cache or FakeCache()
+    return assemble(
+        chosen, slot, shared, bulk_cache or shared, compose_security(chosen), on_trial=on_trial
+    )
 
 
 def client(components: Components, *, address: str = "127.0.0.1", **options: Any) -> TestClient:

@@ -90,7 +90,7 @@ def recommend(
         diversity=diversity,
         popularity_damping=popularity_damping,
     )
-    from pipelines.models.bundle import Read
+    from pipelines.models.answers import Read
 
     with _opened(alias) as (bundle, version):
         if user is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,14 @@ class Recommendation:
     score: float
     reasons: Reasons
     """Short sentences, the strongest first; empty where none was asked for or there is none."""
+
+
+class Read(NamedTuple):
+    """A book that somebody has met, by its id; without a rating it was liked, unless dismissed."""
+
+    book_id: str
+    rating: float | None = None
+    dismissed: bool = False
 
 
 @dataclass(frozen=True)

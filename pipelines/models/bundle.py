@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +17,13 @@ from pipelines.models.answers import (
     TRENDING,
     Answer,
     AnswerWriter,
+    Read,
     Reasons,
 )
 from pipelines.models.artifact import read_artifact, write_artifact
 from pipelines.models.base import BookNums, ModelConfig, RankedBooks, Scores, SearchesText
 from pipelines.models.catalogue import Catalogue, load_table
+from pipelines.models.golden import GOLDEN_ANSWERS, GoldenAnswers
 from pipelines.models.hybrid import HybridRecommender
 from pipelines.models.lists import FALLBACK, MODEL, ListMaker, MixedList
 from pipelines.models.popularity import (
@@ -36,14 +38,6 @@ CATALOGUE = "catalogue.arrow"
 DAYS = "histories_days"
 TRENDS_KEPT = 8
 """Half-lives for which it is kept what trends: a look at all ratings for each."""
-
-
-class Read(NamedTuple):
-    """A book that somebody has met, by its id; without a rating it was liked, unless dismissed."""
-
-    book_id: str
-    rating: float | None = None
-    dismissed: bool = False
 
 
 class BundleConfig(ModelConfig):
@@ -295,7 +289,7 @@ class ModelBundle:
         )
 
     def save(self, folder: Path) -> None:
-        """Write all of it as one artifact; `folder` must not exist yet."""
+        """Write all of it, and its golden answers, as one artifact; `folder` must not exist yet."""
         matrix, days = self.interactions.matrix, self.interactions.days
         arrays = {
             "histories_indptr": matrix.indptr,
@@ -309,6 +303,7 @@ class ModelBundle:
             "hybrid": self.hybrid.save,
             "popularity": self.popularity.save,
             CATALOGUE: self.catalogue.save,
+            GOLDEN_ANSWERS: GoldenAnswers.of(self).save,
         }
         write_artifact(folder, self.kind, self.config, arrays, files)
 

@@ -10,6 +10,7 @@ from pipelines.evaluation.gate import GateRules, decide
 from pipelines.registry import CHAMPION, RETRAIN_WANTED, ModelVersion
 from pipelines.stages.evaluate import BASELINE, HYBRID
 from pipelines.stages.run_context import RunContext, Summary
+from pipelines.storage.announcements import announce_champion
 from pipelines.storage.repositories import ModelRelease, ReleaseRepository
 
 log = structlog.get_logger()
@@ -31,6 +32,8 @@ def run(ctx: RunContext) -> Summary:
                 release = _judged(ctx, version)
                 releases.record(release)
         promoted = release.accepted and _promote(ctx, version)
+        if promoted:
+            announce_champion(ctx.settings, version)
         log.info("model_judged", version=version, accepted=release.accepted, promoted=promoted)
         draft.summary |= {
             "version": version,

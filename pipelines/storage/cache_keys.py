@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 def cache_key(model: str, version: str, kind: str, name: str = "") -> str:
     """
-    The key of everything kept for one model version; no other function makes keys.
+    The key of everything kept for one model version.
 
     The parts are percent-encoded, so no id, however written, reaches another key.
 
@@ -51,3 +51,8 @@ def session_key(session: str) -> str:
 def sessions_key(name: str) -> str:
     """The key under which the sessions of an account are listed."""
     return f"bookrec:sessions:{quote(name, safe='', errors='surrogatepass')}"
+
+
+def champion_channel(model: str) -> str:
+    """The channel on which a new champion is announced."""
+    return f"bookrec:{quote(model, safe='')}:champion"

@@ -3,8 +3,6 @@
 from contextlib import suppress
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from psycopg2.errors import DuplicateDatabase
 from sqlalchemy import URL, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
@@ -107,6 +105,9 @@ def _unreachable(url: str | URL, error: OperationalError) -> str:
 
 def migrate(url: str) -> None:
     """Bring our tables to the newest revision; safe to run twice and at once."""
+    from alembic import command  # which only whoever migrates waits for
+    from alembic.config import Config
+
     engine = connect(url)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.models.bundle import Read
+from pipelines.models.answers import Read
 from pipelines.storage.feedback import Event, Kind
 
 NOTHING: tuple[Read, ...] = ()

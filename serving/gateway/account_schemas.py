@@ -11,7 +11,10 @@ from pipelines.storage.accounts import Key, User
 
 Roles = Annotated[frozenset[Role], Field(min_length=1, examples=[["reader"]])]
 Name = Annotated[str, Field(min_length=1, max_length=256, examples=["ann"])]
-Password = Annotated[SecretStr, Field(max_length=256)]
+Password = Annotated[SecretStr, Field(max_length=256, examples=["correct horse battery"])]
+KeyId = Annotated[str, Field(examples=["k7Qm2x"])]
+Moment = Annotated[datetime, Field(examples=["2026-03-01T18:30:00Z"])]
+Flag = Annotated[bool, Field(examples=[False])]
 
 
 class _Asked(BaseModel):
@@ -21,11 +24,13 @@ class _Asked(BaseModel):
 class TokenAnswer(BaseModel):
     """After RFC 6749, 5.1."""
 
-    access_token: str
+    access_token: str = Field(examples=["eyJhbGciOiJIUzI1NiIs…"])
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - OAuth 2's word
     expires_in: int = Field(description="Seconds.", examples=[900])
     refresh_token: str | None = Field(
-        None, description="Good once; null where sessions are out of reach, and for programs."
+        None,
+        examples=["pY0…"],
+        description="Good once; null where sessions are out of reach, and for programs.",
     )
     scope: str = Field(description="The roles.", examples=["reader"])
 
@@ -34,7 +39,7 @@ class Me(BaseModel):
     """As whom a request was taken."""
 
     kind: Literal["anonymous", "local", "user", "key", "operator"]
-    name: str
+    name: str = Field(examples=["ann"])
     roles: list[Role]
 
 
@@ -61,18 +66,18 @@ class NewAccount(_Asked):
 class AccountChange(_Asked):
     """What to change of an account; what is left out stays."""
 
-    password: Password | None = None
-    roles: Roles | None = None
-    disabled: bool | None = None
+    password: Password | None = Field(None, examples=["correct horse battery"])
+    roles: Roles | None = Field(None, examples=[["curator"]])
+    disabled: bool | None = Field(None, examples=[True])
 
 
 class Account(BaseModel):
     """Somebody who logs in with a password."""
 
-    name: str
+    name: Name
     roles: list[Role]
-    created_at: datetime
-    disabled: bool
+    created_at: Moment
+    disabled: Flag
 
     @classmethod
     def of(cls, user: User) -> Self:
@@ -89,18 +94,20 @@ class NewKey(_Asked):
 
     name: Annotated[str, Field(min_length=1, max_length=256, examples=["shop backend"])]
     roles: Roles
-    days: int | None = Field(None, ge=1, le=3650, description="Until it is over; null: never.")
+    days: int | None = Field(
+        None, ge=1, le=3650, description="Until it is over; null: never.", examples=[90]
+    )
 
 
 class KeyReport(BaseModel):
     """What is kept of a key."""
 
-    key_id: str
-    name: str
+    key_id: KeyId
+    name: Name
     roles: list[Role]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked: bool
+    created_at: Moment
+    expires_at: datetime | None = Field(examples=["2026-06-01T00:00:00Z"])
+    revoked: Flag
 
     @classmethod
     def of(cls, key: Key) -> Self:
@@ -110,9 +117,11 @@ class KeyReport(BaseModel):
 class ShownKey(BaseModel):
     """A new key, which is shown this once."""
 
-    key_id: str = Field(description="Also OAuth 2's client id.")
-    client_secret: str
-    api_key: str = Field(description="For X-API-Key, or as a Bearer token.")
+    key_id: KeyId = Field(description="Also OAuth 2's client id.")
+    client_secret: str = Field(examples=["3vL…"])
+    api_key: str = Field(
+        description="For X-API-Key, or as a Bearer token.", examples=["k7Qm2x.3vL…"]
+    )
 
     @classmethod
     def of(cls, key: ApiKey) -> Self:
@@ -124,9 +133,9 @@ class AuditEntryReport(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    at: datetime
+    at: Moment
     actor: str = Field(examples=["user:admin"])
     action: str = Field(examples=["user.add"])
     target: str = Field(examples=["user:ann"])
-    request_id: str | None
+    request_id: str | None = Field(examples=["b0f3…"])
     outcome: Literal["done", "failed", "denied"]

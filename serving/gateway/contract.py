@@ -44,6 +44,13 @@ def _complete(operation: dict[str, Any], rule: Rule) -> None:
     nobody: list[dict[str, list[str]]] = [{}] if rule.anyone else []
     operation["security"] = nobody + [{name: []} for name in _SCHEMES]
     refusals = described(401, 429) if rule.anyone else described(401, 403, 429)
+    has_body = "requestBody" in operation
+    if has_body or operation.get("parameters"):
+        refusals |= described(422)
+    else:
+        operation["responses"].pop("422", None)  # of a router: this route takes nothing
+    if has_body:
+        refusals |= described(400)
     for status, response in refusals.items():
         operation["responses"].setdefault(str(status), response)
     roles = [*sorted(rule.roles), *(["reader, of their own"] if rule.own else [])]

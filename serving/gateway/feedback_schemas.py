@@ -36,7 +36,11 @@ class ReportedEvent(Question):
     occurred_at: AwareDatetime | None = Field(
         None, description="With its time zone; now, if left out.", examples=["2026-03-01T18:30:00Z"]
     )
-    recommendation_id: UUID | None = Field(None, description="The answer that brought it about.")
+    recommendation_id: UUID | None = Field(
+        None,
+        description="The answer that brought it about.",
+        examples=["0b8f6f5e-6a0f-4b1e-9a53-0d5f2f6f4c11"],
+    )
 
     @model_validator(mode="after")
     def _rated(self) -> Self:

@@ -55,16 +55,16 @@ class Remembering:
             await self._app(scope, receive, send)
             return
         parts: Components = scope["app"].state.components
-        model = parts.slot.current
+        user_id = _reader_of(scope["path"])
+        model = parts.models.current_for(user_id)
         if model is None:
             await self._app(scope, receive, send)
             return
-        user_id = _reader_of(scope["path"])
         generation = EVERYBODY if user_id is None else parts.generations.of(user_id)
         key = (model.label, scope["path"], scope["query_string"])
         kept = parts.local_cache.get(key, generation)
         if kept is not None and may(scope["state"]["principal"], f"GET {kept.route}", user_id):
-            await _give(kept, parts, scope, send)
+            await _give(kept, model.number, parts, scope, send)
             return
         listening = _Listening(send, model.number)
         await self._app(scope, receive, listening.send)
@@ -105,13 +105,13 @@ class _Listening:
         return _Kept(rest.replace(_MODEL, _CACHE, 1), route, has_id=True)
 
 
-async def _give(kept: _Kept, parts: Components, scope: Scope, send: Send) -> None:
+async def _give(kept: _Kept, version: int, parts: Components, scope: Scope, send: Send) -> None:
     scope["route"] = _Route(kept.route)
     body = kept.body
     if kept.has_id:
         body = _ID + str(uuid4()).encode() + body
-        is_cache = _CACHE in body[:120]
-        parts.metrics.recommendations.labels("cache" if is_cache else "fallback").inc()
+        source = "cache" if _CACHE in body[:120] else "fallback"
+        parts.metrics.recommendations.labels(source, str(version)).inc()
     parts.metrics.cache_operations.labels("local").inc()
     headers = [_TYPE, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})

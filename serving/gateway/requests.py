@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 
-from pipelines.models.bundle import Read
+from pipelines.models.answers import Read
 from pipelines.models.reranking import Filters, Knob, Name, Reranking, Year
 from serving.recommending.paging import Page
 

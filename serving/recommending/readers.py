@@ -7,17 +7,17 @@ import structlog
 
 from pipelines.data.interactions import History
 from pipelines.errors import CacheUnavailableError
-from pipelines.models.answers import Answer, Recommendation
-from pipelines.models.bundle import Read
+from pipelines.models.answers import Answer, Read, Recommendation
 from pipelines.models.lists import FALLBACK
 from pipelines.models.reranking import UNCHANGED, Reranking
 from pipelines.settings import CacheSettings
 from pipelines.storage.cache_keys import list_key, recent_key
+from serving.ab_test import ReadersModels
 from serving.cache import RecommendationCache, decode, encode
 from serving.feedback.recent import reads_of
 from serving.local_cache import SingleFlight
 from serving.metrics import ServingMetrics
-from serving.model_slot import LoadedModel, ModelSlot
+from serving.model_slot import LoadedModel
 from serving.recommending.paging import Page, ServedAnswer, skipped, turned, unknown_books
 
 log = structlog.get_logger()
@@ -37,13 +37,13 @@ class Recommendations:
 
     def __init__(
         self,
-        slot: ModelSlot,
+        models: ReadersModels,
         cache: RecommendationCache,
         settings: CacheSettings,
         model_name: str,
         metrics: ServingMetrics,
     ) -> None:
-        self._slot = slot
+        self._models = models
         self._cache = cache
         self._settings = settings
         self._model_name = model_name
@@ -55,7 +55,7 @@ class Recommendations:
         self, user_id: str, page: Page, *, explain: bool = False, reranking: Reranking = UNCHANGED
     ) -> ServedAnswer:
         """Books for a reader, best first; popular ones for an unknown reader."""
-        model = self._slot.loaded()
+        model = self._models.loaded_for(user_id)
         skip = skipped(page.cursor, model.label)
         known = model.bundle.users.parse(user_id)
         if reranking == UNCHANGED and skip + page.n <= self._settings.list_length:
@@ -72,7 +72,7 @@ class Recommendations:
         self, read: Sequence[Read], page: Page, *, explain: bool, reranking: Reranking
     ) -> ServedAnswer:
         """Books for somebody who read these, whoever they are."""
-        model = self._slot.loaded()
+        model = self._models.loaded()
         skip = skipped(page.cursor, model.label)
         history = model.bundle.history_of(read)
         answer = await self._computed(model, history, page.n, skip, explain, reranking)
@@ -83,7 +83,8 @@ class Recommendations:
         self, reader: Reader, book_ids: Sequence[str], n: int, *, explain: bool, wishes: Reranking
     ) -> ServedAnswer:
         """Some books in the order in which they suit a reader; unknown ones are left out."""
-        model = self._slot.loaded()
+        named = reader if isinstance(reader, str) else None
+        model = self._models.loaded() if named is None else self._models.loaded_for(named)
         filters = wishes.filters.model_copy(update={"only": tuple(book_ids)})
         among = wishes.model_copy(update={"filters": filters})
         if isinstance(reader, str):
@@ -98,27 +99,26 @@ class Recommendations:
         self, user_ids: Sequence[str], n: int, *, explain: bool, reranking: Reranking
     ) -> list[ServedAnswer]:
         """A list for each reader, in the order asked; the same as each would get alone."""
-        model = self._slot.loaded()
-        parse = model.bundle.users.parse
-        known = [parse(user_id) for user_id in user_ids]
-        histories = await self._histories(model, user_ids)
-        answers = await asyncio.to_thread(
-            model.bundle.recommend_to, histories, n, explain=explain, reranking=reranking
-        )
-        return [
-            self._given(
-                ServedAnswer(
-                    answer.items,
-                    answer.source,
-                    model.number,
-                    asked_for=user_id if key is None else key,
-                )
+        groups: dict[str, tuple[LoadedModel, list[str]]] = {}
+        for user_id in dict.fromkeys(user_ids):
+            model = self._models.loaded_for(user_id)
+            groups.setdefault(model.label, (model, []))[1].append(user_id)
+        given: dict[str, ServedAnswer] = {}
+        for model, readers in groups.values():
+            histories = await self._histories(model, readers)
+            answers = await asyncio.to_thread(
+                model.bundle.recommend_to, histories, n, explain=explain, reranking=reranking
             )
-            for user_id, key, answer in zip(user_ids, known, answers, strict=True)
-        ]
+            for user_id, answer in zip(readers, answers, strict=True):
+                known = model.bundle.users.parse(user_id)
+                asked_for = user_id if known is None else known
+                given[user_id] = ServedAnswer(
+                    answer.items, answer.source, model.number, asked_for=asked_for
+                )
+        return [self._given(given[user_id]) for user_id in user_ids]
 
     def _given(self, answer: ServedAnswer) -> ServedAnswer:
-        self._lists.labels(answer.source).inc()
+        self._lists.labels(answer.source, str(answer.model_version)).inc()
         return answer
 
     async def _computed(

@@ -102,5 +102,5 @@ class Shelves:
     ) -> ServedAnswer:
         skip = skipped(page.cursor, model.label)
         answer = turned(model, page, skip, await asyncio.to_thread(ask, skip), **told)
-        self._lists.labels(answer.source).inc()
+        self._lists.labels(answer.source, str(answer.model_version)).inc()
         return answer

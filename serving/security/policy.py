@@ -7,7 +7,6 @@ from pydantic import SecretStr
 from pipelines.credentials.passwords import refuse_weak
 from pipelines.errors import ConfigurationError
 from pipelines.settings import Settings
-from pipelines.storage.services import own_secret
 
 MINIMUM_TOKEN_LENGTH = 24
 
@@ -50,4 +49,7 @@ def signing_keys(settings: Settings) -> dict[str, str]:
     chosen = settings.security.signing_keys
     if chosen:
         return {key_id: secret.get_secret_value() for key_id, secret in chosen.items()}
+    # Imported here because the process that starts the workers checks settings, and no more.
+    from pipelines.storage.services import own_secret
+
     return {"home": own_secret(settings.home, "signing-key")}

@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, status
+from fastapi import APIRouter, Path, Query, Request, status
 from sqlalchemy.orm import Session
 
 from pipelines.credentials.api_keys import ApiKey
@@ -131,7 +131,12 @@ async def add_key(asked: NewKey, request: Request, parts: Parts, caller: Caller)
     status_code=status.HTTP_204_NO_CONTENT,
     responses=described(404),
 )
-async def revoke_key(key_id: str, request: Request, parts: Parts, caller: Caller) -> None:
+async def revoke_key(
+    key_id: Annotated[str, Path(examples=["k7Qm2x"])],
+    request: Request,
+    parts: Parts,
+    caller: Caller,
+) -> None:
     """It opens nothing after a minute at most; tokens made with it until they expire."""
     act = _act(request, caller, "key.revoke", f"key:{key_id}")
     await parts.security.accounts.act(act, lambda s: KeyRepository(s).revoke(key_id))

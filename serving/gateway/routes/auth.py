@@ -29,7 +29,7 @@ async def token(
     request: Request,
     response: Response,
     parts: Parts,
-    grant_type: _Text,
+    grant_type: Annotated[str, Form(max_length=256, examples=["password"])],
     username: _Text = "",
     password: Annotated[str, Form(max_length=256, json_schema_extra={"format": "password"})] = "",
     client_id: _Text = "",
@@ -64,7 +64,9 @@ async def token(
     status_code=status.HTTP_204_NO_CONTENT,
     responses=described(422, 503),
 )
-async def logout(parts: Parts, refresh_token: _Text) -> None:
+async def logout(
+    parts: Parts, refresh_token: Annotated[str, Form(max_length=256, examples=["pY0…"])]
+) -> None:
     """End the session that a refresh token belongs to; its access tokens end within a minute."""
     await parts.security.grants.end(refresh_token)
 

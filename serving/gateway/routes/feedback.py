@@ -36,6 +36,7 @@ async def feedback(
             min_length=1,
             max_length=200,
             pattern=r"^[\x20-\x7e]+$",
+            examples=["order-4711"],
             description="The same request again under the same key changes nothing.",
         ),
     ] = None,

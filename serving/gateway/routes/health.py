@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pipelines.errors import CacheUnavailableError, NoModelError
+from serving.ab_test import Trial
 from serving.bootstrap import Components
 from serving.gateway.deps import Parts
 from serving.gateway.schemas import Check, Readiness
@@ -23,15 +24,18 @@ async def livez() -> dict[str, str]:
 )
 async def readyz(parts: Parts, response: Response) -> Readiness:
     """
-    A model is needed, Redis and the registry are not.
+    A model is needed; Redis, the registry and a model on trial are not.
 
     Without Redis answers are computed, and slower; without the registry the model stays as it is.
     """
-    model, redis, registry = _model(parts), await _redis(parts), _registry(parts)
-    if not model.ok:
+    checks = {"model": _model(parts), "redis": await _redis(parts), "registry": _registry(parts)}
+    if parts.trial is not None:
+        checks["ab_test"] = _on_trial(parts.trial)
+    if not checks["model"].ok:
         response.status_code = 503
-    status = "unready" if not model.ok else "ready" if redis.ok and registry.ok else "degraded"
-    return Readiness(status=status, checks={"model": model, "redis": redis, "registry": registry})
+        return Readiness(status="unready", checks=checks)
+    is_whole = all(check.ok for check in checks.values())
+    return Readiness(status="ready" if is_whole else "degraded", checks=checks)
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", include_in_schema=False)
@@ -49,6 +53,16 @@ def _model(parts: Components) -> Check:
 def _registry(parts: Components) -> Check:
     trouble = parts.slot.trouble
     return Check(ok=trouble is None, detail=trouble or "answers")
+
+
+def _on_trial(trial: Trial) -> Check:
+    """What is on trial; where it cannot be had the champion answers for it."""
+    if (trouble := trial.slot.trouble) is not None:
+        return Check(ok=False, detail=trouble)
+    try:
+        return Check(ok=True, detail=f"version {trial.slot.loaded().number}")
+    except NoModelError as error:
+        return Check(ok=False, detail=str(error))
 
 
 async def _redis(parts: Components) -> Check:

@@ -1,14 +1,23 @@
+import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 import redis
+from sqlalchemy import create_engine, make_url, text
 
+from pipelines.registry import MlflowRegistry
+from pipelines.storage.database import ensure_database, sibling
 from pipelines.storage.local.programs import valkey_programs
 from tests.servers import free_port
+from tests.serving_parts import ADMIN_TOKEN, admin
 
 
 class OwnRedis:
@@ -61,3 +70,82 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
     yield server
     server.thaw()
     server.kill()
+
+
+@pytest.fixture
+def mlflow_database(postgres_url: str) -> Iterator[str]:
+    url = sibling(postgres_url, "mlflow")
+    ensure_database(url)
+    yield url
+    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'drop database "{make_url(url).database}" with (force)'))
+    engine.dispose()
+
+
+@pytest.fixture
+def registry(mlflow_database: str, tmp_path: Path) -> MlflowRegistry:
+    registry = MlflowRegistry(
+        mlflow_database, tmp_path / "mlruns", experiment="bookrec", model="bookrec-hybrid"
+    )
+    registry.prepare()
+    return registry
+
+
+@dataclass
+class Served:
+    http: httpx.Client
+    log: Path
+
+    def until(self, path: str, holds: Callable[[httpx.Response], bool]) -> httpx.Response:
+        """Ask until it holds, or show the log and fail."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                answer = self.http.get(path, headers=admin())
+                if holds(answer):
+                    return answer
+            except httpx.TransportError:
+                pass
+            assert time.monotonic() < deadline, self.log.read_text()[-4000:]
+            time.sleep(0.1)
+
+
+Serve = Callable[..., AbstractContextManager[Served]]
+
+
+@pytest.fixture
+def serve(
+    postgres_url: str,
+    redis_url: str,
+    registry: MlflowRegistry,  # noqa: ARG001 - prepared before anyone asks it
+    tmp_path: Path,
+) -> Serve:
+    """Starts the service with two workers, and what else is set."""
+    environment = os.environ | {
+        "BENTOML_HOME": str(tmp_path / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BOOKREC_HOME": str(tmp_path / "home"),
+        "BOOKREC_DATABASE_URL": postgres_url,
+        "BOOKREC_REDIS_URL": redis_url,
+        "BOOKREC_API__ADMIN_TOKEN": ADMIN_TOKEN,
+        "BOOKREC_API__WORKERS": "2",
+    }
+
+    @contextmanager
+    def run(**changes: str) -> Iterator[Served]:
+        port, log = free_port(), tmp_path / "serve.log"
+        command = [sys.executable, "-m", "bentoml", "serve", "serving.service:BookRecommender"]
+        with log.open("w") as stream:
+            process = subprocess.Popen(
+                [*command, "--host", "127.0.0.1", "--port", str(port)],
+                env=environment | changes,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+            yield Served(http, log)
+        process.terminate()
+        assert process.wait(20) == 0
+
+    return run

@@ -5,19 +5,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 from pipelines.registry import CHAMPION, MlflowRegistry
-from pipelines.storage.database import ensure_database, sibling
 from tests import factories
-from tests.servers import free_port
-from tests.serving_parts import ADMIN_TOKEN, admin
+from tests.integration.serving.conftest import Serve, Served
+from tests.serving_parts import admin
 
 pytestmark = pytest.mark.integration
 
@@ -26,75 +23,9 @@ ANN = "/api/v1/users/ann/recommendations"
 
 
 @pytest.fixture
-def mlflow_database(postgres_url: str) -> Iterator[str]:
-    url = sibling(postgres_url, "mlflow")
-    ensure_database(url)
-    yield url
-    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f'drop database "{make_url(url).database}" with (force)'))
-    engine.dispose()
-
-
-@pytest.fixture
-def registry(mlflow_database: str, tmp_path: Path) -> MlflowRegistry:
-    registry = MlflowRegistry(
-        mlflow_database, tmp_path / "mlruns", experiment="bookrec", model="bookrec-hybrid"
-    )
-    registry.prepare()
-    return registry
-
-
-@dataclass
-class Served:
-    http: httpx.Client
-    log: Path
-
-    def until(self, path: str, holds: Callable[[httpx.Response], bool]) -> httpx.Response:
-        """Ask until it holds, or show the log and fail."""
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                answer = self.http.get(path, headers=admin())
-                if holds(answer):
-                    return answer
-            except httpx.TransportError:
-                pass
-            assert time.monotonic() < deadline, self.log.read_text()[-4000:]
-            time.sleep(0.1)
-
-
-@pytest.fixture
-def served(
-    postgres_url: str,
-    redis_url: str,
-    registry: MlflowRegistry,  # noqa: ARG001 - prepared before anyone asks it
-    tmp_path: Path,
-) -> Iterator[Served]:
-    port = free_port()
-    log = tmp_path / "serve.log"
-    environment = os.environ | {
-        "BENTOML_HOME": str(tmp_path / "bentoml"),
-        "BENTOML_DO_NOT_TRACK": "True",
-        "BOOKREC_HOME": str(tmp_path / "home"),
-        "BOOKREC_DATABASE_URL": postgres_url,
-        "BOOKREC_REDIS_URL": redis_url,
-        "BOOKREC_API__ADMIN_TOKEN": ADMIN_TOKEN,
-        "BOOKREC_API__POLL_SECONDS": "0.2",
-        "BOOKREC_API__WORKERS": "2",
-    }
-    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:BookRecommender"]
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
-            env=environment,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
-        yield Served(http, log)
-    process.terminate()
-    assert process.wait(20) == 0
+def served(serve: Serve) -> Iterator[Served]:
+    with serve(BOOKREC_API__POLL_SECONDS="0.2") as served:
+        yield served
 
 
 def test_from_no_champion_to_a_refused_one(
@@ -131,8 +62,8 @@ def test_from_no_champion_to_a_refused_one(
         assert (refused.status_code, refused.json()["status"]) == (415, 415)
 
     metrics = served.http.get("/metrics").text
-    assert 'bookrec_recommendations_total{source="fallback"} 1.0' in metrics
-    assert 'bookrec_model_info{version="2"} 1.0' in metrics
+    assert 'bookrec_recommendations_total{source="fallback",version="1"} 1.0' in metrics
+    assert 'bookrec_model_info{alias="champion",version="2"} 1.0' in metrics
     for path, content_type in {
         "/nowhere": "application/problem+json",
         "/livez": "application/json",

@@ -1,10 +1,13 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import redis
+from pydantic import SecretStr
 
 from pipelines.champion import load_by_alias
 from pipelines.data.interactions import History
@@ -12,6 +15,7 @@ from pipelines.errors import StageFailedError, StorageError
 from pipelines.stages import STAGES
 from pipelines.stages.pipeline import execute, run_pipeline, steps
 from pipelines.stages.run_context import RunContext, unattended_params
+from pipelines.storage.cache_keys import champion_channel
 from pipelines.storage.repositories import LibraryRepository, ReleaseRepository
 from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_books, small_ratings
 
@@ -331,3 +335,18 @@ def test_every_manifest_names_its_inputs_and_checksums(make_context: MakeContext
         recorded = json.loads(manifest.read_text())
         if "address" in recorded:  # the others are those of models
             assert {"params", "inputs", "files", "summary", "seconds"} <= set(recorded)
+
+
+def test_a_promotion_is_announced_once(make_context: MakeContext, redis_url: str):
+    ctx = make_context()
+    heard = redis.Redis.from_url(redis_url).pubsub(ignore_subscribe_messages=True)
+    heard.subscribe(champion_channel(ctx.settings.registered_model))
+    settings = ctx.settings.model_copy(update={"redis_url": SecretStr(redis_url)})
+    run(replace(ctx, settings=settings))
+    heard.get_message(timeout=1)  # the confirmation, which is left out
+    message = heard.get_message(timeout=5)
+    assert message is not None
+    assert json.loads(message["data"]) == {"model": settings.registered_model, "version": 1}
+    run(replace(ctx, settings=settings))  # nothing is promoted again
+    assert heard.get_message(timeout=1) is None
+    heard.close()

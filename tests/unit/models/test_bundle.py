@@ -5,8 +5,9 @@ import pytest
 
 from pipelines.data.interactions import Vocabulary
 from pipelines.errors import ArtifactError, NoSearchError
+from pipelines.models.answers import Read
 from pipelines.models.base import RankedBooks
-from pipelines.models.bundle import ModelBundle, Read
+from pipelines.models.bundle import ModelBundle
 from pipelines.models.content import ContentRecommender
 from pipelines.models.lists import _joined
 from pipelines.models.reranking import Filters, Reranking

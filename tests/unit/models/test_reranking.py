@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from pipelines.data.interactions import History
+from pipelines.models.answers import Read
 from pipelines.models.base import RankedBooks
-from pipelines.models.bundle import ModelBundle, Read
+from pipelines.models.bundle import ModelBundle
 from pipelines.models.factory import create
 from pipelines.models.reranking import UNCHANGED, Filters, Reranking, diversified, likeness
 from tests.factories import N_BOOKS, USERS, bundle, catalogue, checkerboard_data

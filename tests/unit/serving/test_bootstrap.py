@@ -2,8 +2,9 @@ import pytest
 from pydantic import SecretStr
 
 from pipelines.errors import ConfigurationError
-from serving.bootstrap import compose, tracking_uri
+from serving.bootstrap import compose
 from serving.cache import NullCache
+from serving.tracking import tracking_uri
 from tests.serving_parts import settings
 
 DATABASE = SecretStr("postgresql://u:p@db/bookrec")

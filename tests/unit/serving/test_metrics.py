@@ -11,14 +11,14 @@ def test_the_score_of_the_batch_behind_the_model_in_service_is_told(shelf: Shelf
     shelf.publish(bundle(), data_quality_score="97.25")
     version = shelf.publish(bundle(), data_quality_score="88.5")
     assert gauges(shelf) == [
-        f'bookrec_model_info{{version="{version}"}} 1.0',
+        f'bookrec_model_info{{alias="champion",version="{version}"}} 1.0',
         f'bookrec_data_quality_score{{version="{version}"}} 88.5',
     ]
 
 
 def test_a_version_without_a_score_has_none(shelf: Shelf):
     version = shelf.publish(bundle())
-    assert gauges(shelf) == [f'bookrec_model_info{{version="{version}"}} 1.0']
+    assert gauges(shelf) == [f'bookrec_model_info{{alias="champion",version="{version}"}} 1.0']
 
 
 def test_without_a_model_there_is_nothing_to_tell(shelf: Shelf):

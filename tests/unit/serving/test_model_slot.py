@@ -1,13 +1,16 @@
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from pipelines.errors import ArtifactError, NoModelError
+from pipelines.models.bundle import ModelBundle
 from pipelines.registry import CHAMPION, CONTENT
-from serving.model_slot import PATIENCE_SECONDS, RETRY_SECONDS
+from serving.model_slot import PATIENCE_SECONDS, RETRY_SECONDS, ModelSlot
+from tests import factories
 from tests.fakes import FakeBundle
 from tests.serving_parts import Shelf, bundle
 
@@ -146,6 +149,18 @@ def test_a_model_without_books_is_refused(shelf: Shelf):
     slot.refresh()
     assert slot.current is None
     assert "no book" in str(slot.last_refusal)
+
+
+def test_a_model_that_no_longer_gives_its_golden_answers_is_refused(shelf: Shelf, tmp_path: Path):
+    factories.bundle().save(tmp_path / "bundle")
+    changed = ModelBundle.load(tmp_path / "bundle")
+    changed.popularity.scores_ = changed.popularity.scores_[::-1].copy()
+    version = shelf.registry.put("hybrid", tmp_path / "bundle", {CONTENT: "same-files"}).version
+    shelf.registry.set_alias(CHAMPION, version)
+    slot = ModelSlot(shelf.registry, tmp_path, load=lambda _: changed)
+    slot.refresh()
+    assert slot.current is None
+    assert "no longer gives its golden answers: popular books" in str(slot.last_refusal)
 
 
 def test_changed_aliases_show_without_loading_again(shelf: Shelf):

@@ -95,9 +95,9 @@ async def test_an_unreadable_entry_is_replaced(service: Components, cache: FakeC
 
 async def test_a_longer_cached_length_counts_at_once(shelf: Shelf, cache: FakeCache):
     shelf.publish(bundle())
-    slot, metrics = parts(shelf).slot, ServingMetrics(shelf.slot())
+    models, metrics = parts(shelf).models, ServingMetrics(shelf.slot())
     short, long = (
-        Recommendations(slot, cache, CacheSettings(list_length=length), "model", metrics)
+        Recommendations(models, cache, CacheSettings(list_length=length), "model", metrics)
         for length in (5, 50)
     )
     assert len((await short.recommend("3", Page(5))).items) == 5

@@ -3,7 +3,7 @@ from uuid import uuid4
 
 import pytest
 
-from pipelines.models.bundle import Read
+from pipelines.models.answers import Read
 from pipelines.storage.feedback import Event, Kind
 from serving.feedback.recent import MOST, lines_of, reads_of
 

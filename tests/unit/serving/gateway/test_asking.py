@@ -226,8 +226,8 @@ def test_every_kind_of_list_is_counted(real: TestClient):
     told(real, "recommendations/batch", user_ids=["ann", "nobody"])
     asked(real, "books/popular")
     text = real.get("/metrics").text
-    assert 'bookrec_recommendations_total{source="model"} 3.0' in text
-    assert 'bookrec_recommendations_total{source="fallback"} 2.0' in text
+    assert 'bookrec_recommendations_total{source="model",version="1"} 3.0' in text
+    assert 'bookrec_recommendations_total{source="fallback",version="1"} 2.0' in text
 
 
 POSTS = ["recommendations", "recommendations/batch", "recommendations/rerank", "books/similar"]

@@ -59,13 +59,13 @@ RECOMMENDATIONS = "/api/v1/users/{user_id}/recommendations"
         ("requests_total", {"route": "unmatched", "method": "GET", "status": "404"}, 1),
         ("requests_total", {"route": "unmatched", "method": "other", "status": "404"}, 1),
         ("request_seconds_count", {"route": RECOMMENDATIONS}, 3),
-        ("recommendations_total", {"source": "cache"}, 1),
+        ("recommendations_total", {"source": "cache", "version": "1"}, 1),
         ("recommendations_total", {"source": "model"}, 1),
         ("recommendations_total", {"source": "fallback"}, 1),
-        ("cache_operations_total", {"result": "hit"}, 1),
+        ("cache_operations_total", {"result": "local"}, 1),
         ("cache_operations_total", {"result": "miss"}, 1),
         ("cache_operations_total", {"result": "stored"}, 1),
-        ("model_info", {"version": "1"}, 1),
+        ("model_info", {"version": "1", "alias": "champion"}, 1),
     ],
 )
 def test_metrics_count_by_route_template(
