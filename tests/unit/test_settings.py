@@ -62,3 +62,10 @@ def test_weights_of_nothing_but_parts_that_may_be_unknown_are_refused():
 def test_a_minimum_score_lies_between_0_and_100(score: float):
     with pytest.raises(ValidationError):
         QualitySettings(minimum_score=score)
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize("name", ["data_path", "library"])
+def test_what_belongs_to_a_source_needs_one(name: str):
+    with pytest.raises(ValidationError, match=f"BOOKREC_{name.upper()} needs BOOKREC_SOURCE"):
+        Settings(**{name: "shop"})

@@ -90,6 +90,12 @@ def test_a_batch_adds_and_updates_only_what_changed(adding: Adding):
     assert rows(first, read) == [(960, 0, 960), (2, 50, 962)]
 
 
+def test_a_batch_may_be_of_one_reader_and_of_one_book(adding: Adding):
+    load(adding("run-1"))
+    one = small_ratings().tail(1).assign(timestamp=lambda f: f["timestamp"] + 1)
+    assert changed(load(adding("run-2", one))) == (0, 1, 960)
+
+
 def test_the_same_batch_twice_changes_no_row_but_that_it_was_loaded(adding: Adding):
     first = adding("run-1")
     load(first)
@@ -251,15 +257,17 @@ def test_a_schedule_trains_whatever_changed(make_context: MakeContext):
     assert (told.wanted, told.params) == (True, {})
 
 
-def test_a_champion_that_is_marked_for_retraining_is_retrained_after_any_batch(
+def test_a_champion_that_has_learnt_from_an_erased_reader_is_retrained_after_any_batch(
     make_context: MakeContext,
 ):
     ctx = make_context("run-1", library=LIBRARY)
     run_pipeline(ctx, lambda *_: None)
-    ctx.registry.tag(1, "retrain_wanted", "erasure 2026-11-25")
+    removed = forget(ctx.settings, "3").removed
+    assert removed.keys() == {LIBRARY}
+    assert (removed[LIBRARY]["ratings"], removed[LIBRARY]["models"]) == (12, 1)
     told = decided(ctx, share=1.0)
     assert told.wanted
-    assert told.reason.endswith("erasure 2026-11-25")
+    assert told.reason.startswith("the champion is marked for retraining: erasure ")
 
 
 def test_a_run_that_stores_again_counts_once(adding: Adding):
