@@ -12,8 +12,8 @@ import structlog
 
 from pipelines.errors import ArtifactError, NoModelError, RegistryError
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.golden import check_golden_answers
 from pipelines.registry import CHAMPION, CONTENT, ModelVersion, Registry
+from serving.model_check import checked
 
 log = structlog.get_logger()
 
@@ -209,7 +209,7 @@ class ModelSlot:
         started = self._clock()
         try:
             folder = self._registry.fetch(wanted.version, self._model_cache)
-            bundle = _tried(self._open, folder)
+            bundle = checked(self._open, folder)
         except (RegistryError, ArtifactError) as error:
             self._retry_at = self._clock() + RETRY_SECONDS
             self._withdraw()
@@ -237,24 +237,3 @@ class ModelSlot:
         self.last_refusal = Refusal(version, str(error), datetime.now(UTC))
         in_service = self.current.number if self.current is not None else None
         log.warning("model_refused", version=version, reason=str(error), in_service=in_service)
-
-
-def _tried(load: Callable[[Path], ModelBundle], folder: Path) -> ModelBundle:
-    """
-    Open a bundle, ask it what readers will ask it, and hold it to its golden answers.
-
-    Raises:
-        ArtifactError: it does not open, fails, has no book to recommend, or has changed its mind.
-    """
-    try:
-        bundle = load(folder)
-        bundle.recommend(str(next(iter(bundle.users), "")), 1)
-        popular = bundle.popular(1)
-        check_golden_answers(bundle, folder)
-    except ArtifactError:
-        raise
-    except Exception as error:  # whatever it is, readers would meet it next
-        raise ArtifactError(f"the model fails at its first question: {error!r}") from error
-    if not popular.items:
-        raise ArtifactError("the model has no book to recommend")
-    return bundle
