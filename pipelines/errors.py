@@ -17,6 +17,8 @@ BookrecError
 ├── UnknownReaderError          nothing is kept of a reader who is to be erased
 ├── BookNotFoundError           the catalogue has no such book
 ├── CacheUnavailableError       Redis did not answer; never fatal
+├── WebhookError                an endpoint or delivery is unknown, or its address may not be called
+├── FeatureOffError             asked for something that is switched off
 ├── ServiceUnavailableError     the serving process did not answer
 └── StageFailedError            a stage failed; carries its name and the cause
 """
@@ -103,6 +105,18 @@ class BookNotFoundError(BookrecError):
 
 class CacheUnavailableError(BookrecError):
     """Redis did not answer; the caller computes instead."""
+
+
+class WebhookError(BookrecError):
+    """An endpoint or a delivery is unknown, or an address may not be called."""
+
+
+class FeatureOffError(BookrecError):
+    """Asked for something that a flag has switched off."""
+
+    def __init__(self, feature: str) -> None:
+        self.feature = feature
+        super().__init__(f"{feature} is switched off here")
 
 
 class ServiceUnavailableError(BookrecError):

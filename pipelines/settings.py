@@ -10,7 +10,7 @@ import difflib
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -153,6 +153,30 @@ class QualitySettings(BaseModel):
     """When Airflow reports on the data."""
 
 
+class WebhookSettings(BaseModel):
+    """How those who asked for it are told what has happened."""
+
+    allow_private: bool = False
+    """Whether addresses of a private network may be called: for receivers within your own."""
+    timeout_seconds: float = Field(10, gt=0, le=60)
+    """Of one attempt as a whole; an answer that comes later counts as none."""
+    retry_seconds: tuple[Annotated[float, Field(gt=0)], ...] = (
+        *(5, 30, 120, 600, 3_600, 21_600),
+        *(86_400, 86_400),
+    )
+    """From one failed attempt to the next, up to a quarter longer; then it is given up."""
+    schedule: Schedule = "*/5 * * * *"
+    """When Airflow sends what is due."""
+
+
+class FlagSettings(BaseModel):
+    """Features that can be switched off; what is left alone is as `flags_file` says, else on."""
+
+    reranking: bool | None = None
+    explanations: bool | None = None
+    ab_test: bool | None = None
+
+
 class Settings(BaseSettings):
     """All settings; see `get_settings`."""
 
@@ -165,6 +189,8 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
+    environment: Literal["development", "staging", "production"] = "development"
+    """Outside of development the service starts only with secrets that were chosen for it."""
     home: Path = Path(".bookrec")
     """All local state lies here, so two homes never meet."""
     storage_url: str | None = None
@@ -206,8 +232,12 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     tuning: TuningSettings = TuningSettings()
     quality: QualitySettings = QualitySettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    flags: FlagSettings = FlagSettings()
+    flags_file: Path | None = None
+    """Flags as TOML or JSON, with a section for each environment that differs."""
 
-    @field_validator("home", "mlflow_artifact_root")
+    @field_validator("home", "mlflow_artifact_root", "flags_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

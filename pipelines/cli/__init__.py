@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import data, forget, models, operations, quality, runs
+from pipelines.cli import data, forget, models, operations, quality, runs, webhooks
 from pipelines.errors import BookrecError
 from pipelines.observability import configure_logging
 from pipelines.processes import stop_on_sigterm
@@ -29,6 +29,7 @@ app.command()(operations.doctor)
 app.command()(operations.up)
 app.command()(operations.stop)
 app.add_typer(data.app, name="data")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 @app.callback()
