@@ -7,7 +7,6 @@ did not take them. What fails is tried again later and, in the end, given up:
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from airflow.sdk import dag, task
 
@@ -30,10 +29,10 @@ SECONDS = 240.0
 )
 def deliver_webhooks() -> None:
     @task(doc_md="Send what is due.")
-    def deliver() -> dict[str, Any]:
+    def deliver() -> dict[str, int]:
         from pipelines.webhooks.delivery import Courier
 
-        return dict(Courier.of(get_settings()).deliver_due(SECONDS))
+        return Courier.of(get_settings()).deliver_due(SECONDS)
 
     deliver()
 

@@ -83,8 +83,8 @@ def remove(webhook: Number, as_json: AsJson = False) -> None:
     _say(f"Webhook {webhook} is removed.", {"removed": webhook}, as_json)
 
 
-@app.command()
-def test(webhook: Number, as_json: AsJson = False) -> None:
+@app.command("test")
+def send_test(webhook: Number, as_json: AsJson = False) -> None:
     """Send a message of type `webhook.test`, once and now; exit code 1 if it does not arrive."""
     from pipelines.storage.outbox import payload
     from pipelines.storage.webhooks import WebhookRepository

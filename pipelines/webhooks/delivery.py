@@ -64,7 +64,7 @@ class Courier:
         url = settings.database_url.get_secret_value()
         return cls(url, Sender(settings), settings.webhooks.retry_seconds)
 
-    def deliver_due(self, seconds: float) -> dict[Ending, int]:
+    def deliver_due(self, seconds: float) -> dict[str, int]:
         """
         Send until nothing is due or the time is over; gives how many attempts ended how.
 
@@ -75,7 +75,7 @@ class Courier:
             StorageError: the database does not answer.
         """
         ends, resting = time.monotonic() + seconds, set[int]()
-        endings = Counter[Ending]()
+        endings = Counter[str]()
         while time.monotonic() < ends:
             with unit_of_work(self.database_url) as session:
                 taken = Outbox(session).take(self.now(), resting)
