@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -171,6 +172,8 @@ class WebhookSettings(BaseModel):
 
 class FlagSettings(BaseModel):
     """Features that can be switched off; what is left alone is as `flags_file` says, else on."""
+
+    model_config = ConfigDict(extra="forbid")
 
     reranking: bool | None = None
     explanations: bool | None = None

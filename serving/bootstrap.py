@@ -13,9 +13,11 @@ from pipelines.registry import MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.storage.database import sibling
 from serving.cache import NullCache, RecommendationCache, RedisCache
+from serving.flags import Flags
 from serving.metrics import ServingMetrics
-from serving.model_slot import ModelSlot
+from serving.model_slot import ModelSlot, SlotObserver
 from serving.recommendation import Recommendations
+from serving.refusal_events import RefusalEvents
 from serving.warming import CacheWarming
 
 BULK_TIMEOUT_SECONDS = 5.0
@@ -35,6 +37,7 @@ class Components:
     recommendations: Recommendations
     warming: CacheWarming
     metrics: ServingMetrics
+    flags: Flags
     model_name: str
     admin_token: SecretStr | None
     poll_seconds: float
@@ -67,7 +70,11 @@ def compose(settings: Settings) -> Components:
     named = settings.model_copy(update={"mlflow_tracking_uri": uri})
     return assemble(
         settings,
-        ModelSlot(MlflowRegistry.from_settings(named), settings.home / "models"),
+        ModelSlot(
+            MlflowRegistry.from_settings(named),
+            settings.home / "models",
+            observers=_observers(settings),
+        ),
         _cache(settings, settings.cache.timeout_seconds),
         _cache(settings, BULK_TIMEOUT_SECONDS),
     )
@@ -91,6 +98,7 @@ def assemble(
         ),
         warming=CacheWarming(slot, bulk_cache, settings.cache, name),
         metrics=metrics,
+        flags=Flags(settings),
         model_name=name,
         admin_token=settings.api.admin_token,
         poll_seconds=settings.api.poll_seconds,
@@ -111,6 +119,13 @@ def tracking_uri(settings: Settings) -> str:
     raise ConfigurationError(
         "no way to the models: set BOOKREC_MLFLOW_TRACKING_URI or BOOKREC_DATABASE_URL"
     )
+
+
+def _observers(settings: Settings) -> list[SlotObserver]:
+    if settings.database_url is None:  # then there is no outbox to write to
+        return []
+    url = settings.database_url.get_secret_value()
+    return [RefusalEvents(url, settings.registered_model)]
 
 
 def _cache(settings: Settings, timeout_seconds: float) -> RecommendationCache:

@@ -12,6 +12,7 @@ from pipelines.errors import (
     BookNotFoundError,
     BookrecError,
     CacheUnavailableError,
+    FeatureOffError,
     NoModelError,
 )
 from serving.gateway.schemas import Problem
@@ -31,6 +32,7 @@ class Shown(NamedTuple):
 
 TABLE: dict[type[BookrecError], Shown] = {
     BookNotFoundError: Shown(HTTPStatus.NOT_FOUND, "book-not-found", "Book not found"),
+    FeatureOffError: Shown(HTTPStatus.CONFLICT, "feature-off", "Feature switched off"),
     NoModelError: Shown(
         HTTPStatus.SERVICE_UNAVAILABLE, "no-model", "No model in service", retry_after=10
     ),

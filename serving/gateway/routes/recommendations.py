@@ -1,5 +1,7 @@
 """What a reader might like."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter
 
 from serving.gateway.deps import Length, Parts, UserId
@@ -18,4 +20,6 @@ async def recommend(parts: Parts, user_id: UserId, n: Length = 10) -> ReadersLis
     """Unread books, best first; for an unknown reader popular ones, with source `fallback`."""
     answer = await parts.recommendations.recommend(user_id, n)
     parts.metrics.recommendations.labels(answer.source).inc()
+    if not parts.flags.is_on("explanations"):
+        answer = replace(answer, items=tuple(replace(i, reasons=()) for i in answer.items))
     return ReadersList.of(answer, user_id=answer.asked_for)
