@@ -62,7 +62,7 @@ def test_what_the_gate_decides_about_a_model_is_told_once(make_context: MakeCont
     models = [event for event in told(good) if event[0].startswith("model.")]
     (promoted, first), (refused, second) = models
     assert (promoted, first["version"], first["run_id"]) == ("model.promoted", 1, "run-1")
-    assert first["metrics"]["ndcg_at_10"] == good.summary("evaluate")["ndcg_at_10"]
+    assert first["metrics"]["ndcg_at_10"] == good.summary("evaluate")["ndcg_at_10"]["hybrid"]
     assert (refused, second["version"], second["by"]) == ("model.refused", 2, "gate")
     assert second["reasons"][0].startswith("failed: ndcg_at_10 gain over popularity")
 

@@ -19,11 +19,12 @@ import dags.retrain_recommender as retrain
 seconds = time.perf_counter() - started
 import dags.warm_cache as warm
 import dags.data_quality_report as quality
+import dags.deliver_webhooks as webhooks
 from pathlib import Path
 from airflow.utils.file import list_py_file_paths
 heavy = {"pandas", "sklearn", "faiss", "mlflow", "great_expectations", "numpy", "scipy", "implicit"}
 dag, warming = retrain.retrain_recommender(), warm.warm_cache()
-report = quality.data_quality_report()
+report, delivering = quality.data_quality_report(), webhooks.deliver_webhooks()
 tasks = {
     t.task_id: {
         "retries": t.retries, "timeout": t.execution_timeout.total_seconds(), "doc": t.doc_md,
@@ -40,6 +41,8 @@ print(json.dumps({
     "report": [t.task_id for t in report.topological_sort()],
     "report_schedule": str(report.schedule),
     "report_params": sorted(report.params),
+    "webhooks": [t.task_id for t in delivering.topological_sort()],
+    "webhooks_schedule": str(delivering.schedule),
     "files": sorted(Path(f).name for f in list_py_file_paths(Path(retrain.__file__).parent)),
 }))
 """
@@ -100,6 +103,11 @@ def test_the_report_on_the_data_runs_the_first_stages_and_stores_nothing(seen):
     assert seen["report_params"] == seen["params"]
 
 
+def test_what_is_due_is_delivered_every_few_minutes(seen):
+    assert seen["webhooks"] == ["deliver"]
+    assert seen["webhooks_schedule"] == "*/5 * * * *"
+
+
 def test_importing_a_dag_is_fast_and_loads_no_heavy_library(seen):
     assert seen["loaded"] == []
     assert seen["seconds"] < 1.0
@@ -108,6 +116,7 @@ def test_importing_a_dag_is_fast_and_loads_no_heavy_library(seen):
 def test_airflow_finds_the_dags_and_opens_nothing_else(seen):
     assert seen["files"] == [
         "data_quality_report.py",
+        "deliver_webhooks.py",
         "retrain_recommender.py",
         "warm_cache.py",
     ]
