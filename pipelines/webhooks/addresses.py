@@ -55,7 +55,8 @@ def checked_url(url: str, *, https_only: bool) -> httpx.URL:
     """
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
+        parsed.raw_host.decode().encode("idna")  # what TLS does, too late to close its socket
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise WebhookError(f"the address of a webhook is malformed: {error}") from error
     allowed = {"https"} if https_only else {"https", "http"}
     if parsed.scheme not in allowed or not parsed.host:

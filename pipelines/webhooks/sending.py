@@ -26,7 +26,7 @@ _FAILURES = (
     httpcore.NetworkError,
     httpcore.TimeoutException,
     httpcore.ProtocolError,
-    ValueError,  # a name that TLS cannot ask for: it must not keep the rest from being sent
+    ValueError,  # of a secret that is none: it must not keep the rest from being sent
 )
 
 

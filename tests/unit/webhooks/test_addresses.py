@@ -70,6 +70,8 @@ def test_a_name_without_an_address_is_one_line(host: str):
         ("hooks.example", "must begin with https://"),
         ("https://me:secret@hooks.example/", "leave user and password out"),
         ("https://hooks.example:x/", "malformed"),
+        ("https://.example/", "malformed"),
+        (f"https://{'x' * 70}.example/", "malformed"),
     ],
 )
 def test_an_address_that_may_not_be_called_is_refused_with_its_reason(url: str, reason: str):

@@ -153,9 +153,16 @@ def test_patience_may_be_asked_for_as_a_date(receiver: Receiver):
     assert send(receiver.url).retry_after == pytest.approx(300, abs=5)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/x", "http://.bad/", "https://.bad:1/"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/x", "http://.bad:9/"])
 def test_a_receiver_that_is_not_there_is_an_outcome_not_an_error(url: str):
     assert send(url, Sender(settings(), lambda *_: ["127.0.0.1"])).error
+
+
+def test_a_secret_that_was_spoilt_is_an_outcome_not_an_error(receiver: Receiver):
+    now = datetime.now(UTC)
+    spoilt = Endpoint(1, receiver.url, (), active=True, added_at=now, secret="whsec_A")
+    assert Sender(settings()).send(spoilt, "evt-1", BODY, now).error
+    assert receiver.received == []
 
 
 def test_outside_of_development_nothing_goes_unencrypted(receiver: Receiver):
