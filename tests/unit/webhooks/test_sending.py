@@ -160,7 +160,7 @@ def test_a_receiver_that_is_not_there_is_an_outcome_not_an_error(url: str):
 
 def test_a_secret_that_was_spoilt_is_an_outcome_not_an_error(receiver: Receiver):
     now = datetime.now(UTC)
-    spoilt = Endpoint(1, receiver.url, (), active=True, added_at=now, secret="whsec_A")
+    spoilt = Endpoint(1, receiver.url, (), active=True, added_at=now, secret="whsec_A")  # noqa: S106 - it is none
     assert Sender(settings()).send(spoilt, "evt-1", BODY, now).error
     assert receiver.received == []
 
