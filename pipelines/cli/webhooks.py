@@ -174,9 +174,11 @@ def _say(sentence: str, document: Any, as_json: bool) -> None:
 
 def _deliveries_table(found: "list[Delivery]") -> Table:
     colours = {"pending": "yellow", "delivered": "green", "dead": "red"}
-    table = Table("ID", "Webhook", "Event", "State", "Attempts", "Next or last", "Error")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("ID", "Webhook", "Event", "State", "Attempts", "Next or last", "Error"):
+        table.add_column(heading, no_wrap=heading != "Error")
     for d in found:
-        when = f"{d.ended_at or d.due_at:%Y-%m-%d %H:%M:%S}"
+        when = f"{d.ended_at or d.due_at:%Y-%m-%d %H:%M}"
         state = f"[{colours[d.state]}]{d.state}[/]"
         numbers = (str(d.id), str(d.webhook_id), d.event_type, state, str(d.attempts))
         table.add_row(*numbers, when, escape(d.last_error or ""))
