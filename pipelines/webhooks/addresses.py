@@ -81,8 +81,9 @@ def checked_addresses(
         raise WebhookError(f"{host} cannot be resolved: {error}") from error
     private = [a for a in addresses if not is_public(ip_address(a))]
     if private and not allow_private:
+        named = host if host == private[0] else f"{host} ({private[0]})"
         raise WebhookError(
-            f"{host} leads to {private[0]}, which is not on the internet: if that is meant, set "
+            f"{named} is not on the internet: if that is meant, set "
             "BOOKREC_WEBHOOKS__ALLOW_PRIVATE=true"
         )
     return addresses

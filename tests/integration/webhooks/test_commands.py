@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -28,6 +29,7 @@ def bookrec(postgres_url: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("BOOKREC_WEBHOOKS__ALLOW_PRIVATE", "true")
     get_settings.cache_clear()
     yield lambda *words: CliRunner().invoke(app, ["webhooks", *map(str, words)])
+    structlog.reset_defaults()  # the command has pointed logs at what was stderr then
     get_settings.cache_clear()
 
 

@@ -42,7 +42,7 @@ def test_wrapping_an_address_into_a_newer_one_changes_nothing(address: IPv4Addre
 
 
 def test_one_private_address_among_public_ones_is_enough_to_refuse():
-    with pytest.raises(WebhookError, match=r"leads to 10\.0\.0\.1"):
+    with pytest.raises(WebhookError, match=r"x \(10\.0\.0\.1\) is not on"):
         checked_addresses(
             "x", 443, allow_private=False, resolve=lambda *_: ["93.184.216.34", "10.0.0.1"]
         )
