@@ -23,6 +23,8 @@ BookrecError
 ├── CursorError                 a cursor that no answer gave
 │   └── CursorExpiredError      the list that a cursor continues is not served any more
 ├── CacheUnavailableError       Redis did not answer; never fatal
+├── WebhookError                an endpoint or delivery is unknown, or its address may not be called
+├── FeatureOffError             asked for something that is switched off
 ├── ServiceUnavailableError     the serving process did not answer
 └── StageFailedError            a stage failed; carries its name and the cause
 """
@@ -154,6 +156,18 @@ class CursorExpiredError(CursorError):
 
 class CacheUnavailableError(BookrecError):
     """Redis did not answer; the caller computes instead."""
+
+
+class WebhookError(BookrecError):
+    """An endpoint or a delivery is unknown, or an address may not be called."""
+
+
+class FeatureOffError(BookrecError):
+    """Asked for something that a flag has switched off."""
+
+    def __init__(self, feature: str) -> None:
+        self.feature = feature
+        super().__init__(f"{feature} is switched off here")
 
 
 class ServiceUnavailableError(BookrecError):

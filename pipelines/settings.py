@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -255,6 +256,32 @@ class LoadingSettings(BaseModel):
     """
 
 
+class WebhookSettings(BaseModel):
+    """How those who asked for it are told what has happened."""
+
+    allow_private: bool = False
+    """Whether addresses of a private network may be called: for receivers within your own."""
+    timeout_seconds: float = Field(10, gt=0, le=60)
+    """Of one attempt as a whole; an answer that comes later counts as none."""
+    retry_seconds: tuple[Annotated[float, Field(gt=0)], ...] = (
+        *(5, 30, 120, 600, 3_600, 21_600),
+        *(86_400, 86_400),
+    )
+    """From one failed attempt to the next, up to a quarter longer; then it is given up."""
+    schedule: Schedule = "*/5 * * * *"
+    """When Airflow sends what is due."""
+
+
+class FlagSettings(BaseModel):
+    """Features that can be switched off; what is left alone is as `flags_file` says, else on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reranking: bool | None = None
+    explanations: bool | None = None
+    ab_test: bool | None = None
+
+
 class Settings(BaseSettings):
     """All settings; see `get_settings`."""
 
@@ -315,8 +342,12 @@ class Settings(BaseSettings):
     tuning: TuningSettings = TuningSettings()
     quality: QualitySettings = QualitySettings()
     loading: LoadingSettings = LoadingSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    flags: FlagSettings = FlagSettings()
+    flags_file: Path | None = None
+    """Flags as TOML or JSON, with a section for each environment that differs."""
 
-    @field_validator("home", "mlflow_artifact_root")
+    @field_validator("home", "mlflow_artifact_root", "flags_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

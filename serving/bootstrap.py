@@ -16,13 +16,15 @@ from serving.announcements import Announcements
 from serving.cache import NullCache, RecommendationCache, RedisCache
 from serving.database import Database
 from serving.feedback.intake import Feedback
+from serving.flags import Flags
 from serving.following import following
 from serving.generations import Generations
 from serving.local_cache import LocalCache
 from serving.metrics import ServingMetrics
-from serving.model_slot import ModelSlot
+from serving.model_slot import ModelSlot, SlotObserver
 from serving.recommending.readers import Recommendations
 from serving.recommending.shelves import Shelves
+from serving.refusal_events import RefusalEvents
 from serving.security.components import Security, compose_security
 from serving.tracking import tracking_uri
 from serving.warming import CacheWarming
@@ -45,6 +47,7 @@ class Components:
     shelves: Shelves
     warming: CacheWarming
     metrics: ServingMetrics
+    flags: Flags
     model_name: str
     security: Security
     database: Database
@@ -81,10 +84,11 @@ def compose(settings: Settings) -> Components:
     registry = MlflowRegistry.from_settings(
         settings.model_copy(update={"mlflow_tracking_uri": uri})
     )
-    model_cache, alias = settings.home / "models", settings.ab_test.alias
+    model_cache = settings.home / "models"
+    alias = settings.ab_test.alias if Flags(settings).is_on("ab_test") else None
     return assemble(
         settings,
-        ModelSlot(registry, model_cache),
+        ModelSlot(registry, model_cache, observers=_observers(settings)),
         _cache(settings, settings.cache.timeout_seconds),
         _cache(settings, BULK_TIMEOUT_SECONDS),
         compose_security(settings),
@@ -121,6 +125,7 @@ def assemble(
         shelves=Shelves(slot, metrics),
         warming=CacheWarming(slot, bulk_cache, settings.cache, name),
         metrics=metrics,
+        flags=Flags(settings),
         model_name=name,
         security=security,
         database=database,
@@ -138,6 +143,13 @@ def assemble(
         local_cache=LocalCache(settings.cache.local_bytes, settings.cache.local_seconds),
         poll_seconds=settings.api.poll_seconds,
     )
+
+
+def _observers(settings: Settings) -> list[SlotObserver]:
+    if settings.database_url is None:  # then there is no outbox to write to
+        return []
+    url = settings.database_url.get_secret_value()
+    return [RefusalEvents(url, settings.registered_model)]
 
 
 def _cache(settings: Settings, timeout_seconds: float) -> RecommendationCache:

@@ -2,7 +2,7 @@
 
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -61,6 +61,16 @@ class Refusal:
     at: datetime
 
 
+class SlotObserver:
+    """Is told what happens to a slot, after it happened and in the slot's thread."""
+
+    def loaded(self, model: LoadedModel) -> None:
+        """Another model is in service, so what was kept of the one before is of no use."""
+
+    def refused(self, refusal: Refusal, in_service: int | None) -> None:
+        """A champion cannot be served; the version that is goes on, if there is one."""
+
+
 @dataclass(frozen=True)
 class _Look:
     """One look at the registry, and who waits for its end: nobody where its time had come."""
@@ -84,6 +94,7 @@ class ModelSlot:
         model_cache: Where bundles of a remote registry are downloaded to.
         load: Opens a bundle's folder.
         clock: Monotonic seconds.
+        observers: Are told of each change, in this order.
     """
 
     def __init__(
@@ -94,12 +105,14 @@ class ModelSlot:
         alias: str = CHAMPION,
         load: Callable[[Path], ModelBundle] = ModelBundle.load,
         clock: Callable[[], float] = time.monotonic,
+        observers: Sequence[SlotObserver] = (),
     ) -> None:
         self.alias = alias
         self._registry = registry
         self._model_cache = model_cache
         self._open = load
         self._clock = clock
+        self._observers = observers
         self._looks: queue.SimpleQueue[_Look | None] = queue.SimpleQueue()
         self._asking_since: float | None = None
         self._retry_at = 0.0
@@ -215,7 +228,7 @@ class ModelSlot:
             self._withdraw()
             self._refuse(wanted.version, error)
             return False
-        self.current = LoadedModel(bundle, wanted, datetime.now(UTC))
+        self.current = loaded = LoadedModel(bundle, wanted, datetime.now(UTC))
         self.last_refusal = None
         log.info(
             "model_loaded",
@@ -223,6 +236,8 @@ class ModelSlot:
             alias=self.alias,
             seconds=round(self._clock() - started, 3),
         )
+        for observer in self._observers:
+            observer.loaded(loaded)
         return True
 
     def _withdraw(self) -> None:
@@ -234,6 +249,8 @@ class ModelSlot:
         known = self.last_refusal
         if known is not None and (known.version, known.reason) == (version, str(error)):
             return
-        self.last_refusal = Refusal(version, str(error), datetime.now(UTC))
+        self.last_refusal = refusal = Refusal(version, str(error), datetime.now(UTC))
         in_service = self.current.number if self.current is not None else None
         log.warning("model_refused", version=version, reason=str(error), in_service=in_service)
+        for observer in self._observers:
+            observer.refused(refusal, in_service)

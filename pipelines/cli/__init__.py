@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import data, forget, keys, models, operations, quality, runs, token, users
+from pipelines.cli import (
+    data,
+    forget,
+    keys,
+    models,
+    operations,
+    quality,
+    runs,
+    token,
+    users,
+    webhooks,
+)
 from pipelines.errors import BookrecError
 from pipelines.observability import configure_logging
 from pipelines.processes import stop_on_sigterm
@@ -33,6 +44,7 @@ app.command()(token.token)
 app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
 app.add_typer(data.app, name="data")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 @app.callback()

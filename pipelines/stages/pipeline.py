@@ -9,6 +9,7 @@ import structlog
 
 from pipelines.errors import BookrecError, StageFailedError
 from pipelines.stages import MAPPED, STAGES
+from pipelines.stages.announcing import announcing
 from pipelines.stages.run_context import RunContext, Summary
 
 log = structlog.get_logger()
@@ -35,7 +36,8 @@ def execute(stage: str, ctx: RunContext, *part: str) -> Summary:
     started = time.perf_counter()
     with structlog.contextvars.bound_contextvars(run_id=ctx.run_id, stage="/".join((stage, *part))):
         module = importlib.import_module(f"pipelines.stages.{stage}")
-        summary: Summary = module.run(ctx, *part)
+        with announcing(ctx, stage):
+            summary: Summary = module.run(ctx, *part)
         told = {**summary, "seconds": round(time.perf_counter() - started, 3)}
         log.info("stage_completed", **told)
     return told

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,14 @@ from pipelines.data.profiling import Profile, profile_batch
 from pipelines.data.quality_gate import QualityRules, judge
 from pipelines.data.quality_page import Findings, quality_page
 from pipelines.data.quality_score import Intake, quality_score
+from pipelines.events import ColumnMoved, DriftFound, Event
+from pipelines.stages.announcing import batch_refused
 from pipelines.stages.run_context import RunContext, Summary
+from pipelines.storage.outbox import Outbox
 from pipelines.storage.profiles import BatchProfile, ProfileRepository
 
 DOCS = "data_docs/clean"
+QUALITY_GATE = "quality gate"
 LINKS = {
     "What was expected of the data as they came, and what was found": "../data_docs/raw/index.html",
     "The same of the data as they are used": "../data_docs/clean/index.html",
@@ -50,6 +54,8 @@ def run(ctx: RunContext) -> Summary:
         draft.summary |= _told(ctx, found)
         with ctx.unit_of_work() as session:
             ProfileRepository(session).record(_record(ctx, found, draft.summary))
+            for event in _events(ctx, found, draft.summary):
+                Outbox(session).write(event)
     return draft.summary
 
 
@@ -168,6 +174,21 @@ def _told(ctx: RunContext, found: Findings) -> Summary:
         "report": str(ctx.folder.path / "profile" / "report.html"),
         "data_docs": str(ctx.folder.path / DOCS / "index.html"),
     }
+
+
+def _events(ctx: RunContext, found: Findings, told: Mapping[str, Any]) -> Iterator[Event]:
+    if not found.verdict.accepted:
+        yield batch_refused(ctx, QUALITY_GATE, len(found.verdict.reasons), told["report"])
+    moved = [] if found.drift is None else [c for c in found.drift.columns if c.level != "steady"]
+    if moved:
+        yield DriftFound(
+            occasion=f"{ctx.params.dataset}/{ctx.run_id}",
+            dataset=ctx.params.dataset,
+            run_id=ctx.run_id,
+            compared_with=found.compared_with or "",
+            columns=tuple(ColumnMoved(column=c.column, psi=c.psi, level=c.level) for c in moved),
+            report=told["report"],
+        )
 
 
 def _record(ctx: RunContext, found: Findings, told: Mapping[str, Any]) -> BatchProfile:

@@ -7,10 +7,12 @@ import pandas as pd
 import structlog
 
 from pipelines.evaluation.gate import GateRules, decide
+from pipelines.events import ModelPromoted, ModelRefused
 from pipelines.registry import CHAMPION, RETRAIN_WANTED, ModelVersion
 from pipelines.stages.evaluate import BASELINE, HYBRID
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.storage.announcements import announce_champion
+from pipelines.storage.outbox import Outbox
 from pipelines.storage.repositories import ModelRelease, ReleaseRepository
 
 log = structlog.get_logger()
@@ -31,7 +33,9 @@ def run(ctx: RunContext) -> Summary:
             if release is None:
                 release = _judged(ctx, version)
                 releases.record(release)
-        promoted = release.accepted and _promote(ctx, version)
+                if not release.accepted:
+                    Outbox(session).write(_refused(release))
+        promoted = release.accepted and _promote(ctx, release)
         if promoted:
             announce_champion(ctx.settings, version)
         log.info("model_judged", version=version, accepted=release.accepted, promoted=promoted)
@@ -70,12 +74,35 @@ def rules_beside(champion: ModelVersion | None) -> GateRules:
     return GateRules(must_prove_gain=stays)
 
 
-def _promote(ctx: RunContext, version: int) -> bool:
+def _refused(release: ModelRelease) -> ModelRefused:
+    return ModelRefused(
+        occasion=f"gate/{release.model}/{release.run_id}/{release.version}",
+        by="gate",
+        model=release.model,
+        version=release.version,
+        reasons=tuple(release.decision["reasons"]),
+    )
+
+
+def _promoted(release: ModelRelease) -> ModelPromoted:
+    return ModelPromoted(
+        occasion=f"{release.model}/{release.run_id}/{release.version}",
+        model=release.model,
+        version=release.version,
+        run_id=release.run_id,
+        metrics=release.metrics["metrics"],
+    )
+
+
+def _promote(ctx: RunContext, release: ModelRelease) -> bool:
     """Move the alias unless a newer version has it; whether this version is champion now."""
+    version = release.version
     with ctx.unit_of_work() as session:
         ReleaseRepository(session).take_turns()
         champion = ctx.registry.by_alias(CHAMPION)
         if champion is not None and champion.version > version:
             return False
         ctx.registry.set_alias(CHAMPION, version)
+        # Whoever is killed before this is committed repeats both, and it is the same event.
+        Outbox(session).write(_promoted(release))
         return True

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     DateTime,
+    ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -253,3 +254,45 @@ class AuditRow(Base):
     outcome: Mapped[str]
 
     __table_args__ = (Index("audit_log_by_time", "at"),)
+
+
+class WebhookRow(Base):
+    """Where events are sent to; the secret has to be readable, because it signs."""
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    url: Mapped[str]
+    secret: Mapped[str]
+    event_types: Mapped[list[str]]
+    """Empty for all."""
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    added_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class WebhookDeliveryRow(Base):
+    """An event on its way to one endpoint."""
+
+    __tablename__ = "webhook_deliveries"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    webhook_id: Mapped[int] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    event_id: Mapped[str]
+    event_type: Mapped[str]
+    body: Mapped[str]
+    """Text, not JSON: what is signed and sent is the same to the byte at every attempt."""
+    state: Mapped[str] = mapped_column(server_default="pending")
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    due_at: Mapped[datetime]
+    last_error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        UniqueConstraint("webhook_id", "event_id"),
+        Index(
+            "webhook_deliveries_pending",
+            "due_at",
+            postgresql_where=text("state = 'pending'"),
+        ),
+    )

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException, Path, Request
 
+from pipelines.models.reranking import UNCHANGED, Reranking
 from pipelines.storage.audit import Act
 from serving.bootstrap import Components
 from serving.gateway.edge import ENCODED_SLASH
@@ -43,6 +44,18 @@ UserId = Annotated[str, Depends(_user_id)]
 BookId = Annotated[str, Depends(_book_id)]
 Caller = Annotated[Principal, Depends(_principal)]
 AccountName = Annotated[str, Depends(_account_name)]
+
+
+def allowed(parts: Components, wishes: Reranking) -> Reranking:
+    """
+    Wishes beyond taste, if they may be had.
+
+    Raises:
+        FeatureOffError: there are some, and reranking is switched off.
+    """
+    if wishes != UNCHANGED:
+        parts.flags.require("reranking")
+    return wishes
 
 
 async def authorize(request: Request) -> None:

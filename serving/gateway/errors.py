@@ -16,6 +16,7 @@ from pipelines.errors import (
     ConfigurationError,
     CursorError,
     CursorExpiredError,
+    FeatureOffError,
     FeedbackError,
     GrantError,
     NoModelError,
@@ -53,6 +54,7 @@ TABLE: dict[type[BookrecError], Shown] = {
     CursorExpiredError: Shown(HTTPStatus.GONE, "cursor-expired", "Cursor expired"),
     NoSearchError: Shown(HTTPStatus.SERVICE_UNAVAILABLE, "no-search", "No search in this model"),
     BookNotFoundError: Shown(HTTPStatus.NOT_FOUND, "book-not-found", "Book not found"),
+    FeatureOffError: Shown(HTTPStatus.CONFLICT, "feature-off", "Feature switched off"),
     NoModelError: Shown(
         HTTPStatus.SERVICE_UNAVAILABLE, "no-model", "No model in service", retry_after=10
     ),

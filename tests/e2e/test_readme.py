@@ -20,6 +20,9 @@ COMMAND = re.compile(r"^\$ (.+?)(?:\s+#.*)?$", re.MULTILINE)
 RUN_ELSEWHERE = {
     "make test": "it is what runs this test",
     'make bench-quality ARGS="--data path/to/goodbooks-10k"': "test_benchmarks.py, on tiny data",
+    ".venv/bin/bookrec webhooks add https://hooks.example.org/bookrec --event model.promoted": (
+        "test_commands.py, with a receiver that there is"
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pipelines.settings import PREFIX, QualitySettings, QualityWeights, Settings
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
-LINE = re.compile(rf"# ({PREFIX}\w+)=(\S*)")
+LINE = re.compile(rf"# ({PREFIX}\w+)=(.*?)\s*(?:#|$)")
 READ_ELSEWHERE = re.compile(rf"{PREFIX}LOCAL_\w+")
 
 

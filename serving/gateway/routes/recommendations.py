@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from serving.gateway.deps import Caller, Parts, UserId, speak_for
+from serving.gateway.deps import Caller, Parts, UserId, allowed, speak_for
 from serving.gateway.errors import described
 from serving.gateway.requests import (
     BatchRequest,
@@ -22,14 +22,17 @@ router = APIRouter(tags=["recommendations"])
 @router.get(
     "/users/{user_id}/recommendations",
     summary="Books for a reader",
-    responses=described(410, 422, 503),
+    responses=described(409, 410, 422, 503),
 )
 async def recommend(
     parts: Parts, user_id: UserId, wishes: Annotated[ReaderQuery, Query()]
 ) -> ReadersList:
     """Unread books, best first; for an unknown reader popular ones, with source `fallback`."""
     answer = await parts.recommendations.recommend(
-        user_id, wishes.page, explain=wishes.explain, reranking=wishes.reranking()
+        user_id,
+        wishes.page,
+        explain=wishes.explain and parts.flags.is_on("explanations"),
+        reranking=allowed(parts, wishes.reranking()),
     )
     return ReadersList.of(answer, user_id=answer.asked_for)
 
@@ -37,12 +40,15 @@ async def recommend(
 @router.post(
     "/recommendations",
     summary="Books for a history",
-    responses=described(400, 410, 422, 503),
+    responses=described(400, 409, 410, 422, 503),
 )
 async def recommend_for(parts: Parts, wishes: SessionRequest) -> SessionList:
     """Books for somebody who read these, whoever they are: nothing of it is kept."""
     answer = await parts.recommendations.recommend_for(
-        reads(wishes.history), wishes.page, explain=wishes.explain, reranking=wishes.reranking()
+        reads(wishes.history),
+        wishes.page,
+        explain=wishes.explain and parts.flags.is_on("explanations"),
+        reranking=allowed(parts, wishes.reranking()),
     )
     return SessionList.of(answer, unknown=answer.unknown)
 
@@ -51,15 +57,15 @@ async def recommend_for(parts: Parts, wishes: SessionRequest) -> SessionList:
     "/recommendations/batch",
     summary="Books for many readers",
     response_model=ReadersLists,
-    responses=described(400, 422, 503),
+    responses=described(400, 409, 422, 503),
 )
 async def batch(parts: Parts, wishes: BatchRequest) -> Response:
     """A list for each reader, in the order asked; far cheaper than asking for one after another."""
     answers = await parts.recommendations.recommend_to_many(
         [str(user_id) for user_id in wishes.user_ids],
         wishes.n,
-        explain=wishes.explain,
-        reranking=wishes.reranking(),
+        explain=wishes.explain and parts.flags.is_on("explanations"),
+        reranking=allowed(parts, wishes.reranking()),
     )
     content = await asyncio.to_thread(ReadersLists.json_of, answers)
     return Response(content, media_type="application/json")
@@ -68,7 +74,7 @@ async def batch(parts: Parts, wishes: BatchRequest) -> Response:
 @router.post(
     "/recommendations/rerank",
     summary="Some books in a reader's order",
-    responses=described(400, 403, 422, 503),
+    responses=described(400, 403, 409, 422, 503),
 )
 async def rerank(parts: Parts, caller: Caller, wishes: RerankRequest) -> SessionList:
     """The given books, those that suit the reader best first; `unknown` ones are left out."""
@@ -78,7 +84,7 @@ async def rerank(parts: Parts, caller: Caller, wishes: RerankRequest) -> Session
         str(wishes.user_id) if wishes.history is None else reads(wishes.history),
         [str(book_id) for book_id in wishes.book_ids],
         wishes.n or len(wishes.book_ids),
-        explain=wishes.explain,
-        wishes=wishes.reranking(),
+        explain=wishes.explain and parts.flags.is_on("explanations"),
+        wishes=allowed(parts, wishes.reranking()),
     )
     return SessionList.of(answer, unknown=answer.unknown)

@@ -29,12 +29,14 @@ seconds = time.perf_counter() - started
 import dags.warm_cache as warm
 import dags.data_quality_report as quality
 import dags.load_batch as loading
+import dags.deliver_webhooks as webhooks
 loaded = set(sys.modules) - known
 from pathlib import Path
 from airflow.utils.file import list_py_file_paths
 heavy = {"pandas", "sklearn", "faiss", "mlflow", "great_expectations", "numpy", "scipy", "implicit"}
 dag, warming = retrain.retrain_recommender(), warm.warm_cache()
 report, load = quality.data_quality_report(), loading.load_batch()
+delivering = webhooks.deliver_webhooks()
 
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -65,6 +67,8 @@ print(json.dumps({
     "report": [t.task_id for t in report.topological_sort()],
     "report_schedule": str(report.schedule),
     "report_params": sorted(report.params),
+    "webhooks": [t.task_id for t in delivering.topological_sort()],
+    "webhooks_schedule": str(delivering.schedule),
     "files": sorted(Path(f).name for f in list_py_file_paths(Path(retrain.__file__).parent)),
 }))
 """
@@ -145,6 +149,11 @@ def test_the_report_on_the_data_runs_the_first_stages_and_stores_nothing(seen):
     assert seen["report_params"] == seen["params"]
 
 
+def test_what_is_due_is_delivered_every_few_minutes(seen):
+    assert seen["webhooks"] == ["deliver"]
+    assert seen["webhooks_schedule"] == "*/5 * * * *"
+
+
 def test_importing_a_dag_is_fast_and_loads_no_heavy_library(seen):
     assert seen["loaded"] == []
     assert seen["seconds"] < 1.0
@@ -153,6 +162,7 @@ def test_importing_a_dag_is_fast_and_loads_no_heavy_library(seen):
 def test_airflow_finds_the_dags_and_opens_nothing_else(seen):
     assert seen["files"] == [
         "data_quality_report.py",
+        "deliver_webhooks.py",
         "load_batch.py",
         "retrain_recommender.py",
         "warm_cache.py",

@@ -9,7 +9,14 @@ from structlog.testing import capture_logs
 from pipelines.errors import ArtifactError, NoModelError
 from pipelines.models.bundle import ModelBundle
 from pipelines.registry import CHAMPION, CONTENT
-from serving.model_slot import PATIENCE_SECONDS, RETRY_SECONDS, ModelSlot
+from serving.model_slot import (
+    PATIENCE_SECONDS,
+    RETRY_SECONDS,
+    LoadedModel,
+    ModelSlot,
+    Refusal,
+    SlotObserver,
+)
 from tests import factories
 from tests.fakes import FakeBundle
 from tests.serving_parts import Shelf, bundle
@@ -264,3 +271,26 @@ def test_a_version_whose_content_changed_is_loaded_again(shelf):
     assert slot.refresh()
     assert slot.current.label == "1-rewritten"
     assert not slot.refresh()
+
+
+class Notes(SlotObserver):
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+
+    def loaded(self, model: LoadedModel) -> None:
+        self.told.append(("loaded", model.number))
+
+    def refused(self, refusal: Refusal, in_service: int | None) -> None:
+        self.told.append(("refused", refusal.version, in_service))
+
+
+def test_observers_are_told_of_each_change_once(shelf: Shelf):
+    notes = Notes()
+    slot = shelf.slot(observers=[notes])
+    shelf.publish(bundle())
+    slot.refresh()
+    slot.refresh()
+    shelf.publish(ArtifactError("checksum differs"))
+    slot.refresh()
+    slot.refresh(retry_refused=True)
+    assert notes.told == [("loaded", 1), ("refused", 2, 1)]

@@ -138,3 +138,13 @@ def test_numbers_and_text_are_told_apart(shelf: Shelf):
     with client(parts(shelf)) as http:
         body = http.get(READER.format("1"), params={"n": 1}).json()
     assert (body["user_id"], body["items"][0]["book_id"]) == ("1", 1)
+
+
+def test_with_explanations_switched_off_a_list_comes_without_reasons(shelf: Shelf):
+    shelf.publish(bundle())
+    with client(parts(shelf, flags={"explanations": False})) as http:
+        bodies = [http.get(READER.format(3)).json() for _ in range(2)]
+    assert [body["source"] for body in bodies] == ["model", "cache"]
+    assert [item["reasons"] for body in bodies for item in body["items"]] == [[]] * 20
+    with client(parts(shelf)) as http:
+        assert http.get(READER.format(3)).json()["items"][0]["reasons"] == ["because"]

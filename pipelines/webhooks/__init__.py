@@ -1,0 +1,1 @@
+"""Telling others what has happened: where to, how it is signed and sent, and when again."""
