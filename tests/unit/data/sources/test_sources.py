@@ -8,7 +8,7 @@ from tests.sources import read_all
 
 def test_every_source_is_created_by_its_name():
     assert [create_source(name).name for name in source_names()] == source_names()
-    known = ["book-crossing", "goodbooks-10k", "interactions", "postgresql", "sample"]
+    known = ["book-crossing", "goodbooks-10k", "interactions", "library", "postgresql", "sample"]
     assert source_names() == known
 
 
