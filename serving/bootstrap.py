@@ -1,18 +1,20 @@
 """The composition root of the service: from settings to parts that are wired and running."""
 
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from pipelines.registry import MlflowRegistry
+from pipelines.registry import CHAMPION, MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.storage.cache_keys import champion_channel
 from serving.ab_test import ReadersModels, Trial
 from serving.announcements import Announcements
 from serving.cache import NullCache, RecommendationCache, RedisCache
 from serving.following import following
+from serving.last_model import LastModel
 from serving.metrics import ServingMetrics
 from serving.model_slot import ModelSlot
 from serving.recommendation import Recommendations
@@ -65,13 +67,20 @@ def compose(settings: Settings) -> Components:
     registry = MlflowRegistry.from_settings(
         settings.model_copy(update={"mlflow_tracking_uri": uri})
     )
-    model_cache, alias = settings.home / "models", settings.ab_test.alias
+
+    def slot(alias: str) -> ModelSlot:
+        # Of this registry: another that shares the home has versions of its own.
+        of = hashlib.sha256(f"{uri.get_secret_value()}\0{settings.registered_model}".encode())
+        last = LastModel(settings.home / "in-service" / f"{of.hexdigest()[:16]}-{alias}.json")
+        return ModelSlot(registry, settings.home / "models", alias=alias, last=last)
+
+    alias = settings.ab_test.alias
     return assemble(
         settings,
-        ModelSlot(registry, model_cache),
+        slot(CHAMPION),
         _cache(settings, settings.cache.timeout_seconds),
         _cache(settings, BULK_TIMEOUT_SECONDS),
-        on_trial=ModelSlot(registry, model_cache, alias=alias) if alias else None,
+        on_trial=slot(alias) if alias else None,
     )
 
 
