@@ -58,6 +58,8 @@ class Announcements:
                     await self._listen()
                 except (RedisError, OSError) as error:
                     self._lose(error)
+                except Exception:  # the edge of a task that must outlive any defect
+                    log.exception("announcements_failed")
                 await asyncio.sleep(self._pause)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         finally:

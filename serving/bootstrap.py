@@ -1,5 +1,6 @@
 """The composition root of the service: from settings to parts that are wired and running."""
 
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from pipelines.registry import MlflowRegistry
+from pipelines.registry import CHAMPION, MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.storage.cache_keys import champion_channel
 from pipelines.storage.erasures import ErasureKey
@@ -19,6 +20,7 @@ from serving.feedback.intake import Feedback
 from serving.flags import Flags
 from serving.following import following
 from serving.generations import Generations
+from serving.last_model import LastModel
 from serving.local_cache import LocalCache
 from serving.metrics import ServingMetrics
 from serving.model_slot import ModelSlot, SlotObserver
@@ -84,15 +86,22 @@ def compose(settings: Settings) -> Components:
     registry = MlflowRegistry.from_settings(
         settings.model_copy(update={"mlflow_tracking_uri": uri})
     )
-    model_cache = settings.home / "models"
+
+    def slot(alias: str, observers: Sequence[SlotObserver] = ()) -> ModelSlot:
+        # Of this registry: another that shares the home has versions of its own.
+        of = hashlib.sha256(f"{uri.get_secret_value()}\0{settings.registered_model}".encode())
+        last = LastModel(settings.home / "in-service" / f"{of.hexdigest()[:16]}-{alias}.json")
+        cache = settings.home / "models"
+        return ModelSlot(registry, cache, alias=alias, last=last, observers=observers)
+
     alias = settings.ab_test.alias if Flags(settings).is_on("ab_test") else None
     return assemble(
         settings,
-        ModelSlot(registry, model_cache, observers=_observers(settings)),
+        slot(CHAMPION, _observers(settings)),
         _cache(settings, settings.cache.timeout_seconds),
         _cache(settings, BULK_TIMEOUT_SECONDS),
         compose_security(settings),
-        on_trial=ModelSlot(registry, model_cache, alias=alias) if alias else None,
+        on_trial=slot(alias) if alias else None,
     )
 
 

@@ -13,6 +13,7 @@ import structlog
 from pipelines.errors import ArtifactError, NoModelError, RegistryError
 from pipelines.models.bundle import ModelBundle
 from pipelines.registry import CHAMPION, CONTENT, ModelVersion, Registry
+from serving.last_model import LastModel
 from serving.model_check import checked
 
 log = structlog.get_logger()
@@ -92,6 +93,7 @@ class ModelSlot:
         alias: What to follow. The champion stays when nothing better can be had; what is followed
             under another alias is on trial, and leaves with the alias or when it is refused.
         model_cache: Where bundles of a remote registry are downloaded to.
+        last: What a start begins with, until the registry has said what it is to be.
         load: Opens a bundle's folder.
         clock: Monotonic seconds.
         observers: Are told of each change, in this order.
@@ -103,6 +105,7 @@ class ModelSlot:
         model_cache: Path,
         *,
         alias: str = CHAMPION,
+        last: LastModel | None = None,
         load: Callable[[Path], ModelBundle] = ModelBundle.load,
         clock: Callable[[], float] = time.monotonic,
         observers: Sequence[SlotObserver] = (),
@@ -110,6 +113,8 @@ class ModelSlot:
         self.alias = alias
         self._registry = registry
         self._model_cache = model_cache
+        self._last = last
+        self._is_confirmed = False
         self._open = load
         self._clock = clock
         self._observers = observers
@@ -163,8 +168,10 @@ class ModelSlot:
         if refusal is not None and (wanted is None or wanted.version != refusal.version):
             self.last_refusal = refusal = None
         if wanted is None:
-            self._withdraw()
+            if self.alias != CHAMPION or not self._is_confirmed:
+                self.current = None
             return False
+        self._is_confirmed = True
         if self._is_in_service(wanted):
             return False
         if refusal is not None and not retry_refused and self._clock() < self._retry_at:
@@ -173,6 +180,7 @@ class ModelSlot:
 
     def poll(self, seconds: float) -> None:
         """Refresh now, every `seconds` and when asked to, until `stop`; the body of a thread."""
+        self._resume()
         look: _Look | None = _Look()
         while look is not None:
             if look.done.set_running_or_notify_cancel():
@@ -195,6 +203,18 @@ class ModelSlot:
     def stop(self) -> None:
         """Let `poll` return."""
         self._looks.put(None)
+
+    def _resume(self) -> None:
+        kept = self._last.recall() if self._last is not None else None
+        if kept is None:
+            return
+        try:
+            bundle = checked(self._open, kept.folder)
+        except ArtifactError as error:  # the registry may have a better one
+            log.warning("model_not_resumed", version=kept.version.version, reason=str(error))
+            return
+        self.current = LoadedModel(bundle, kept.version, datetime.now(UTC))
+        log.info("model_resumed", version=kept.version.version, alias=self.alias)
 
     def _wanted(self) -> ModelVersion | None:
         self._asking_since = self._clock()
@@ -225,11 +245,14 @@ class ModelSlot:
             bundle = checked(self._open, folder)
         except (RegistryError, ArtifactError) as error:
             self._retry_at = self._clock() + RETRY_SECONDS
-            self._withdraw()
+            if self.alias != CHAMPION:  # a champion is still the best there is
+                self.current = None
             self._refuse(wanted.version, error)
             return False
         self.current = loaded = LoadedModel(bundle, wanted, datetime.now(UTC))
         self.last_refusal = None
+        if self._last is not None:
+            self._last.remember(wanted, folder)
         log.info(
             "model_loaded",
             version=wanted.version,
@@ -239,11 +262,6 @@ class ModelSlot:
         for observer in self._observers:
             observer.loaded(loaded)
         return True
-
-    def _withdraw(self) -> None:
-        """Without its own successor a champion is still the best there is; others were on trial."""
-        if self.alias != CHAMPION:
-            self.current = None
 
     def _refuse(self, version: int | None, error: Exception) -> None:
         known = self.last_refusal

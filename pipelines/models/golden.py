@@ -127,7 +127,8 @@ def _recorded(
         liked=liked,
         similar_to=similar_to,
         book_ids=tuple(str(item.book_id) for item in items),
-        scores=tuple(item.score for item in items),
+        # Far finer than the tolerance, and the same however many threads have added it up.
+        scores=tuple(round(item.score, 6) for item in items),
     )
 
 

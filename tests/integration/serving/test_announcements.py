@@ -1,5 +1,6 @@
 """A new champion, heard of over a real Redis that comes and goes."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 from pipelines.storage.announcements import announce_champion
 from pipelines.storage.cache_keys import champion_channel
 from serving import announcements
+from serving.announcements import Announcements
 from tests.integration.serving.conftest import OwnRedis
 from tests.serving_parts import Shelf, bundle, client, parts, settings
 
@@ -97,6 +99,27 @@ def test_a_redis_that_falls_silent_counts_as_lost_and_is_found_again(
         shelf.publish(bundle())
         own_redis.thaw()
         _until(lambda: _served(http) == 2)
+
+
+def test_a_defect_on_hearing_does_not_end_the_listening(own_redis: OwnRedis):
+    heard: list[int] = []
+
+    def fail_first() -> None:
+        heard.append(1)
+        if len(heard) == 1:
+            raise KeyError("a defect")
+
+    async def listen() -> None:
+        task = asyncio.create_task(Announcements(own_redis.url, CHANNEL, fail_first).follow())
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(heard) < 2:
+                await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    with capture_logs() as logs:
+        asyncio.run(listen())
+    assert [log["event"] for log in logs] == ["announcements_failed"]
 
 
 def test_who_cannot_announce_says_so_in_one_line_and_goes_on(own_redis: OwnRedis):
