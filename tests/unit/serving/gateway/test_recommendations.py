@@ -8,6 +8,7 @@ from pipelines.data.interactions import Vocabulary
 from tests.fakes import FakeBundle
 from tests.serving_parts import Shelf, bundle, client, parts
 
+EXPLAIN = {"explain": True}
 READER = "/api/v1/users/{}/recommendations"
 
 
@@ -143,8 +144,9 @@ def test_numbers_and_text_are_told_apart(shelf: Shelf):
 def test_with_explanations_switched_off_a_list_comes_without_reasons(shelf: Shelf):
     shelf.publish(bundle())
     with client(parts(shelf, flags={"explanations": False})) as http:
-        bodies = [http.get(READER.format(3)).json() for _ in range(2)]
+        bodies = [http.get(READER.format(3), params=EXPLAIN).json() for _ in range(2)]
     assert [body["source"] for body in bodies] == ["model", "cache"]
     assert [item["reasons"] for body in bodies for item in body["items"]] == [[]] * 20
     with client(parts(shelf)) as http:
-        assert http.get(READER.format(3)).json()["items"][0]["reasons"] == ["because"]
+        told = http.get(READER.format(3), params=EXPLAIN).json()
+        assert told["items"][0]["reasons"] == ["because"]
