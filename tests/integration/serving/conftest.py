@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from sqlalchemy import create_engine, make_url, text
 
+from pipelines.registry import MlflowRegistry
+from pipelines.storage.database import ensure_database, sibling
 from pipelines.storage.local.programs import valkey_programs
 from tests.servers import free_port
 
@@ -61,3 +64,23 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
     yield server
     server.thaw()
     server.kill()
+
+
+@pytest.fixture
+def mlflow_database(postgres_url: str) -> Iterator[str]:
+    url = sibling(postgres_url, "mlflow")
+    ensure_database(url)
+    yield url
+    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'drop database "{make_url(url).database}" with (force)'))
+    engine.dispose()
+
+
+@pytest.fixture
+def registry(mlflow_database: str, tmp_path: Path) -> MlflowRegistry:
+    registry = MlflowRegistry(
+        mlflow_database, tmp_path / "mlruns", experiment="bookrec", model="bookrec-hybrid"
+    )
+    registry.prepare()
+    return registry

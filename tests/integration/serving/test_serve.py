@@ -11,10 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 from pipelines.registry import CHAMPION, MlflowRegistry
-from pipelines.storage.database import ensure_database, sibling
 from tests import factories
 from tests.servers import free_port
 from tests.serving_parts import ADMIN_TOKEN, admin
@@ -23,26 +21,6 @@ pytestmark = pytest.mark.integration
 
 WARM = "/api/v1/admin/cache/warm"
 ANN = "/api/v1/users/ann/recommendations"
-
-
-@pytest.fixture
-def mlflow_database(postgres_url: str) -> Iterator[str]:
-    url = sibling(postgres_url, "mlflow")
-    ensure_database(url)
-    yield url
-    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f'drop database "{make_url(url).database}" with (force)'))
-    engine.dispose()
-
-
-@pytest.fixture
-def registry(mlflow_database: str, tmp_path: Path) -> MlflowRegistry:
-    registry = MlflowRegistry(
-        mlflow_database, tmp_path / "mlruns", experiment="bookrec", model="bookrec-hybrid"
-    )
-    registry.prepare()
-    return registry
 
 
 @dataclass
