@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,5 @@ def _ask(cases: SearchStrategy[Any]) -> None:
     def ask(case: Any) -> None:
         case.call_and_validate(checks=CHECKS)
 
-    try:
+    with suppress(Unsatisfiable):  # without parameters nothing can be wrong with them
         ask()
-    except Unsatisfiable:
-        pass  # without parameters nothing can be wrong with them
