@@ -82,7 +82,11 @@ def _ask(cases: SearchStrategy[Any]) -> None:
         suppress_health_check=list(HealthCheck),
     )
     def ask(case: Any) -> None:
-        case.call_and_validate(checks=CHECKS)
+        answer = case.call()
+        if "x-request-id" in answer.headers:
+            case.validate_response(answer, checks=CHECKS)
+        else:  # an address longer than uvicorn reads: no application has seen it
+            assert (answer.status_code, answer.content) == (400, b"Invalid HTTP request received.")
 
     with suppress(Unsatisfiable):  # without parameters nothing can be wrong with them
         ask()
