@@ -120,6 +120,6 @@ def test_several_wrong_options_are_named_together():
 
 def test_search_without_a_model_for_texts_says_what_to_do(run):
     assert run("search", "a war") == (
-        "bookrec: version 3 has no model that searches texts: "
+        "bookrec: this version has no model that searches texts: "
         "run the pipeline with `content` among BOOKREC_MODELS"
     )
