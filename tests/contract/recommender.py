@@ -199,7 +199,7 @@ class RecommenderContract(ABC):
         """Processes that serve the same model share its memory."""
         loaded = self.load(folder)
         arrays = {k: v for k, v in vars(loaded).items() if isinstance(v, np.ndarray)}
-        assert all(isinstance(array, np.memmap) for array in arrays.values())
+        assert all(isinstance(array.base, np.memmap) for array in arrays.values())
 
 
 class PersonalContract(RecommenderContract):
