@@ -254,6 +254,8 @@ class LoadingSettings(BaseModel):
     Share of a library's ratings that must have changed since the champion learnt for a batch to
     start a training.
     """
+    feedback_schedule: Schedule = "@hourly"
+    """When Airflow loads what readers told the service."""
 
 
 class WebhookSettings(BaseModel):

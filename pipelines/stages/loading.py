@@ -7,6 +7,7 @@ from pipelines.data.sources import create_source
 from pipelines.registry import CHAMPION, RETRAIN_WANTED, MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.stages.run_context import (
+    FEEDBACK,
     STORED,
     RunContext,
     RunParams,
@@ -15,6 +16,7 @@ from pipelines.stages.run_context import (
 )
 from pipelines.storage.artifacts import file_sha256
 from pipelines.storage.loads import LoadRepository
+from pipelines.storage.sources.feedback import FeedbackSource
 from pipelines.storage.unit_of_work import unit_of_work
 
 
@@ -28,10 +30,30 @@ def nothing_new(ctx: RunContext) -> str:
     library = ctx.params.dataset
     if ctx.params.source == STORED:
         return f"nothing new: the source {STORED} is what was loaded already"
+    if ctx.params.source == FEEDBACK:
+        return _no_new_feedback(ctx)
     files = create_source(ctx.params.source, ctx.params.options).read(ctx.data_location).files
     with ctx.unit_of_work() as session:
         known = files and LoadRepository(session, library).has_files(map(file_sha256, files))
     return f"nothing new: what it holds was loaded into {library} before" if known else ""
+
+
+def _no_new_feedback(ctx: RunContext) -> str:
+    """Nothing is ever taken from what was told but by an erasure, so it is enough to count."""
+    library = ctx.params.dataset
+    told = FeedbackSource(library=library).count(ctx.database_url)
+    with ctx.unit_of_work() as session:
+        last = LoadRepository(session, library).last(source=FEEDBACK)
+        known = last.rows["in"] if last else 0
+    if told != known:
+        return ""
+    return f"nothing new: {told:,} ratings and reads were told of {library}, all loaded before"
+
+
+def followed_library(settings: Settings) -> str | None:
+    """The library that the champion was trained on; None without one."""
+    champion = MlflowRegistry.from_settings(settings).by_alias(CHAMPION)
+    return None if champion is None else trained_on(champion).dataset
 
 
 @dataclass(frozen=True)

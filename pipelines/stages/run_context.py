@@ -38,6 +38,10 @@ log = structlog.get_logger()
 
 STORED = "library"
 """The source that reads what PostgreSQL holds of a library."""
+FEEDBACK = "feedback"
+"""The source that reads what the service was told of a library's readers."""
+OURS = frozenset({STORED, FEEDBACK})
+"""Sources that read our own database: a library is named there, not located."""
 _FIRST = next(iter(STAGES))
 
 MAKES_A_DIFFERENCE = {
@@ -82,14 +86,14 @@ class RunParams(BaseModel):
         """
         if self.library:
             return self.library
-        if self.source == STORED and self.data_path:
+        if self.source in OURS and self.data_path:
             return self.data_path
         return f"{self.source}/{short_name(self.data_path)}" if self.data_path else self.source
 
     @property
     def options(self) -> dict[str, str]:
         """What the source is told, by whoever started the run and by us."""
-        ours = {"library": self.library or self.data_path or ""} if self.source == STORED else {}
+        ours = {"library": self.library or self.data_path or ""} if self.source in OURS else {}
         return self.source_options | ours
 
     @field_validator("library")
@@ -160,7 +164,7 @@ class RunContext:
     @property
     def data_location(self) -> str | None:
         """Where the source reads, with its password."""
-        if self.params.source == STORED:
+        if self.params.source in OURS:
             return self.database_url
         configured = self.settings.source_database_url
         if self.params.source == "postgresql" and not self.params.data_path and configured:
@@ -293,7 +297,7 @@ def trained_on(version: ModelVersion) -> RunParams:
 
 def located(source: str, data: str | None) -> str | None:
     """Where a source reads, the same for every later task; a library is named, not located."""
-    return data if data is None or source == STORED else absolute(data)
+    return data if data is None or source in OURS else absolute(data)
 
 
 def run_id_of(airflow_run_id: str) -> str:

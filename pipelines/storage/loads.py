@@ -64,9 +64,11 @@ class LoadRepository:
         known = {checksum for files in loaded for checksum in files.values()}
         return known >= set(checksums)
 
-    def last(self, *, but: str = "") -> LoadRow | None:
-        """The newest load, `but` that of a run; None where nothing was loaded yet."""
+    def last(self, *, but: str = "", source: str = "") -> LoadRow | None:
+        """The newest load, `but` that of a run, or of one source; None where there is none yet."""
         others = select(LoadRow).where(self._ours, LoadRow.run_id != but)
+        if source:
+            others = others.where(LoadRow.source == source)
         return self._session.scalars(others.order_by(LoadRow.number.desc()).limit(1)).first()
 
     def changes_since(self, number: int) -> int:

@@ -1,8 +1,10 @@
 """Batches that are added to a library, and what training from the library makes of them."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from pipelines.stages.loading import Training, nothing_new, training_after
 from pipelines.stages.pipeline import execute, run_pipeline
 from pipelines.stages.run_context import RunContext
 from pipelines.storage.erasures import ErasureKey, ErasureRepository
+from pipelines.storage.feedback import Event, FeedbackRepository, Kind
 from pipelines.storage.loads import LoadRepository
 from tests.pipeline_runs import MakeContext, small_books, small_ratings
 
@@ -325,3 +328,38 @@ def test_what_is_on_record_of_loads_names_no_reader(adding: Adding):
     load(ctx)
     ((told,),) = rows(ctx, "select loads::text from loads")
     assert "reader-" not in told
+
+
+def told(ctx: RunContext, *events: tuple[str, str, Kind, float | None]) -> None:
+    """Feedback as the service keeps it, all of it newer than the ratings."""
+    now = datetime.now(UTC)
+    with ctx.unit_of_work() as session:
+        FeedbackRepository(session, LIBRARY).add(
+            [Event(uuid4(), user, book, kind, value, now) for user, book, kind, value in events]
+        )
+
+
+def test_what_readers_told_the_service_becomes_part_of_the_library(adding: Adding):
+    load(adding("run-1", small_ratings()))
+    ctx = adding("run-2", source="feedback")
+    assert "0 ratings and reads" in nothing_new(ctx)
+    told(ctx, ("4", "6", Kind.RATING, 2.0), ("new", "8", Kind.READ, None))
+    told(ctx, ("4", "9", Kind.CLICK, None), ("4", "10", Kind.DISMISSAL, None))
+    assert nothing_new(ctx) == ""
+    before = rows(ctx, "select count(*) from ratings where user_id = '4' and book_id = '6'")
+    assert changed(load(ctx))[:2] == ((1, 1) if before == [(1,)] else (2, 0))
+    assert rows(ctx, "select rating from ratings where user_id = '4' and book_id = '6'") == [(2.0,)]
+    assert rows(ctx, "select rating from ratings where user_id = 'new'") == [(None,)]
+    assert "all loaded before" in nothing_new(adding("run-3", source="feedback"))
+    told(ctx, ("4", "6", Kind.RATING, 5.0))
+    again = adding("run-4", source="feedback")
+    assert nothing_new(again) == ""
+    assert changed(load(again))[:2] == (0, 1)
+
+
+def test_an_erased_reader_takes_their_feedback_along(adding: Adding):
+    first = adding("run-1", small_ratings())
+    load(first)
+    told(first, ("4", "6", Kind.RATING, 2.0), ("5", "6", Kind.READ, None))
+    forget(first.settings, "4")
+    assert rows(first, "select user_id from feedback") == [("5",)]

@@ -30,6 +30,7 @@ import dags.warm_cache as warm
 import dags.data_quality_report as quality
 import dags.load_batch as loading
 import dags.deliver_webhooks as webhooks
+import dags.load_feedback as feedback
 loaded = set(sys.modules) - known
 from pathlib import Path
 from airflow.utils.file import list_py_file_paths
@@ -37,6 +38,7 @@ heavy = {"pandas", "sklearn", "faiss", "mlflow", "great_expectations", "numpy", 
 dag, warming = retrain.retrain_recommender(), warm.warm_cache()
 report, load = quality.data_quality_report(), loading.load_batch()
 delivering = webhooks.deliver_webhooks()
+telling = feedback.load_feedback()
 
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -67,6 +69,9 @@ print(json.dumps({
     "report": [t.task_id for t in report.topological_sort()],
     "report_schedule": str(report.schedule),
     "report_params": sorted(report.params),
+    "feedback": [t.task_id for t in telling.topological_sort()],
+    "feedback_starts": telling.get_task("load").trigger_dag_id,
+    "feedback_schedule": str(telling.schedule),
     "webhooks": [t.task_id for t in delivering.topological_sort()],
     "webhooks_schedule": str(delivering.schedule),
     "files": sorted(Path(f).name for f in list_py_file_paths(Path(retrain.__file__).parent)),
@@ -164,6 +169,13 @@ def test_airflow_finds_the_dags_and_opens_nothing_else(seen):
         "data_quality_report.py",
         "deliver_webhooks.py",
         "load_batch.py",
+        "load_feedback.py",
         "retrain_recommender.py",
         "warm_cache.py",
     ]
+
+
+def test_feedback_is_loaded_every_hour_by_the_dag_that_loads_batches(seen):
+    assert seen["feedback"] == ["library", "load"]
+    assert seen["feedback_starts"] == "load_batch"
+    assert "@hourly" in seen["feedback_schedule"] or "0 * * * *" in seen["feedback_schedule"]
