@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.progress import report_stage
+from pipelines.run_params import RunParams
 from pipelines.settings import Settings
 from pipelines.stages.pipeline import execute, run_pipeline
-from pipelines.stages.run_context import RunContext, RunParams
+from pipelines.stages.run_context import RunContext
 from pipelines.storage.services import running_services
 
 PREPARING = ("ingest", "validate", "clean", "preprocess")

@@ -103,8 +103,9 @@ def context_of(run_prefix: str, **params: Any) -> "RunContext":
     Runs of two DAGs that start at the same minute have the same id in Airflow: all DAGs but one
     need a prefix, by which their run folders differ.
     """
+    from pipelines.run_params import RunParams
     from pipelines.settings import get_settings
-    from pipelines.stages.run_context import RunContext, RunParams, run_id_of
+    from pipelines.stages.run_context import RunContext, run_id_of
 
     context = get_current_context()
     airflow_run = context["dag_run"].run_id

@@ -20,10 +20,10 @@ from pipelines.errors import BookrecError, StageFailedError
 from pipelines.processes import running, stop_on_sigterm
 from pipelines.progress import recommendation_table, report_pages, report_stage
 from pipelines.registry import CHAMPION, MlflowRegistry
+from pipelines.run_params import located
 from pipelines.settings import Settings, get_settings
 from pipelines.stack import airflow_database, airflow_environment, api_program, free_port
 from pipelines.stages import STAGES
-from pipelines.stages.run_context import located
 from pipelines.storage.database import ensure_database
 from pipelines.storage.services import environment, running_services
 

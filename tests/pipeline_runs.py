@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipelines.run_params import RunParams
 from pipelines.settings import Settings
-from pipelines.stages.run_context import RunContext, RunParams
+from pipelines.stages.run_context import RunContext
 from pipelines.storage.services import prepared
 from tests.servers import temporary_database
 

@@ -10,7 +10,8 @@ from pipelines.progress import report_pages, report_stage
 from pipelines.settings import get_settings
 
 if TYPE_CHECKING:
-    from pipelines.stages.run_context import RunContext, RunParams
+    from pipelines.run_params import RunParams
+    from pipelines.stages.run_context import RunContext
 
 Data = Annotated[str | None, typer.Option(help="Its file or folder, or an address.")]
 SourceOption = Annotated[
@@ -83,7 +84,7 @@ def _params(
     mode: Literal["full", "addition"] = "full",
 ) -> "RunParams":
     from pipelines.data.sources.locations import parsed_options
-    from pipelines.stages.run_context import RunParams, located
+    from pipelines.run_params import RunParams, located
 
     return RunParams(
         source=source,

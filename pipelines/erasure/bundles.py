@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipelines.models.bundle import ModelBundle
 from pipelines.registry import PIPELINE_RUN, RETRAIN_WANTED, MlflowRegistry, ModelVersion
-from pipelines.stages.run_context import trained_on
+from pipelines.run_params import trained_on
 
 REPORTS = ("data_quality_report", "data_docs")
 """Tags of a version that say where reports on its data lie."""

@@ -17,7 +17,7 @@ from pipelines.data.erased import reader_ids, rows_of
 from pipelines.errors import ConfigurationError
 from pipelines.models.base import KeepsReaders
 from pipelines.models.factory import model_class
-from pipelines.stages.run_context import RunParams
+from pipelines.run_params import RunParams
 from pipelines.storage.artifacts import ERASED, MANIFEST
 from pipelines.storage.run_copies import RunCopy
 

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 from pipelines.data.schemas import BOOKS
 from pipelines.data.sources import create_source
 from pipelines.data.sources.base import Batch, Batches, SourceTables
-from pipelines.stages.run_context import STORED, RunContext
+from pipelines.run_params import STORED
+from pipelines.stages.run_context import RunContext
 from pipelines.storage.loads import LoadRepository
 
 

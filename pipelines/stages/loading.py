@@ -5,15 +5,9 @@ from dataclasses import dataclass
 
 from pipelines.data.sources import create_source
 from pipelines.registry import CHAMPION, RETRAIN_WANTED, MlflowRegistry
+from pipelines.run_params import FEEDBACK, STORED, RunParams, trained_on, unattended_params
 from pipelines.settings import Settings
-from pipelines.stages.run_context import (
-    FEEDBACK,
-    STORED,
-    RunContext,
-    RunParams,
-    trained_on,
-    unattended_params,
-)
+from pipelines.stages.run_context import RunContext
 from pipelines.storage.artifacts import file_sha256
 from pipelines.storage.loads import LoadRepository
 from pipelines.storage.sources.feedback import FeedbackSource

@@ -13,7 +13,8 @@ from pipelines.evaluation.protocol import Holdout, Ranks, evaluate
 from pipelines.evaluation.rival import Translated, fair_readers
 from pipelines.models.hybrid import HybridRecommender
 from pipelines.registry import CHAMPION, PIPELINE_RUN, ModelVersion
-from pipelines.stages.run_context import RunContext, trained_on
+from pipelines.run_params import trained_on
+from pipelines.stages.run_context import RunContext
 from pipelines.stages.train import FITS
 
 log = structlog.get_logger()

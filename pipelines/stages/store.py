@@ -6,9 +6,10 @@ import pyarrow.parquet as pq
 from sqlalchemy.orm import Session
 
 from pipelines.errors import DataError, DataQualityError
+from pipelines.run_params import STORED
 from pipelines.stages import LOADED
 from pipelines.stages.erased_readers import refuse_erased
-from pipelines.stages.run_context import STORED, RunContext, Summary
+from pipelines.stages.run_context import RunContext, Summary
 from pipelines.storage.loads import Load, LoadRepository
 from pipelines.storage.profiles import ProfileRepository
 from pipelines.storage.repositories import LibraryRepository

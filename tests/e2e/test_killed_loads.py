@@ -17,7 +17,8 @@ KILLED_LOAD = """
 import os, signal, sys
 from pipelines.settings import get_settings
 from pipelines.stages.pipeline import run_pipeline
-from pipelines.stages.run_context import RunContext, RunParams
+from pipelines.run_params import RunParams
+from pipelines.stages.run_context import RunContext
 from pipelines.storage import loads, merging
 
 moment, data, library = sys.argv[1:]

@@ -11,8 +11,9 @@ import pytest
 
 from pipelines.champion import load_by_alias
 from pipelines.registry import MlflowRegistry
+from pipelines.run_params import RunParams
 from pipelines.settings import Settings
-from pipelines.stages.run_context import RunContext, RunParams
+from pipelines.stages.run_context import RunContext
 from pipelines.storage.services import environment
 from tests.pipeline_runs import N_READERS
 
@@ -23,7 +24,8 @@ import json, os, signal, sys
 from pathlib import Path
 from pipelines.settings import get_settings
 from pipelines.stages.pipeline import run_pipeline
-from pipelines.stages.run_context import RunContext, RunParams
+from pipelines.run_params import RunParams
+from pipelines.stages.run_context import RunContext
 from pipelines.storage import artifacts
 
 kill_at, data = sys.argv[1:]

@@ -12,9 +12,10 @@ from pydantic import SecretStr
 from pipelines.champion import load_by_alias
 from pipelines.data.interactions import History
 from pipelines.errors import StageFailedError, StorageError
+from pipelines.run_params import unattended_params
 from pipelines.stages import STAGES
 from pipelines.stages.pipeline import execute, run_pipeline, steps
-from pipelines.stages.run_context import RunContext, unattended_params
+from pipelines.stages.run_context import RunContext
 from pipelines.storage.cache_keys import champion_channel
 from pipelines.storage.repositories import LibraryRepository, ReleaseRepository
 from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_books, small_ratings

@@ -14,9 +14,10 @@ from pipelines.data.schemas import BOOKS
 from pipelines.data.splits import Part, split_histories
 from pipelines.models.content import ContentRecommender
 from pipelines.models.item_knn import ItemKnnRecommender
+from pipelines.run_params import RunParams
 from pipelines.settings import Settings, TuningSettings
 from pipelines.stages import study, train
-from pipelines.stages.run_context import RunContext, RunParams
+from pipelines.stages.run_context import RunContext
 from pipelines.storage.database import connect
 from pipelines.storage.studies import SCHEMA
 from tests.pipeline_runs import N_BOOKS, small_books, small_ratings

@@ -7,7 +7,8 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from pipelines.errors import ConfigurationError, SourceError
-from pipelines.stages.run_context import RunContext, RunParams
+from pipelines.run_params import RunParams
+from pipelines.stages.run_context import RunContext
 from pipelines.storage.database import connect
 from pipelines.storage.sources import postgresql
 from tests.sources import read_all

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.erasure import runs
 from pipelines.errors import StorageError
-from pipelines.stages.run_context import RunParams
+from pipelines.run_params import RunParams
 from pipelines.storage.artifacts import RunFolder
 from pipelines.storage.run_copies import RunCopy, run_copies
 

@@ -2,7 +2,7 @@ import pytest
 
 from pipelines.data.sources.locations import absolute, parsed_options, short_name, without_password
 from pipelines.errors import ConfigurationError, SourceError
-from pipelines.stages.run_context import RunParams
+from pipelines.run_params import RunParams
 from tests.sources import read_all
 
 
