@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
 
+from pipelines.erasure.act import Told, forget
 from pipelines.registry import CHAMPION, MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.storage.cache_keys import champion_channel
@@ -24,6 +26,7 @@ from serving.last_model import LastModel
 from serving.local_cache import LocalCache
 from serving.metrics import ServingMetrics
 from serving.model_slot import ModelSlot, SlotObserver
+from serving.readers import Readers
 from serving.recommending.readers import Recommendations
 from serving.recommending.shelves import Shelves
 from serving.refusal_events import RefusalEvents
@@ -54,6 +57,7 @@ class Components:
     security: Security
     database: Database
     feedback: Feedback
+    readers: Readers
     generations: Generations
     local_cache: LocalCache[Any]
     poll_seconds: float
@@ -148,10 +152,19 @@ def assemble(
             seconds=settings.cache.recent_seconds,
             counted=metrics.feedback,
         ),
+        readers=Readers(
+            slot, database, generations, ErasureKey.of(settings), partial(_forget, settings)
+        ),
         generations=generations,
         local_cache=LocalCache(settings.cache.local_bytes, settings.cache.local_seconds),
         poll_seconds=settings.api.poll_seconds,
     )
+
+
+def _forget(settings: Settings, user_id: str, library: str) -> Told:
+    uri = SecretStr(tracking_uri(settings))
+    named = settings.model_copy(update={"mlflow_tracking_uri": uri})
+    return forget(named, user_id, library=library, reason="asked of the service")
 
 
 def _observers(settings: Settings) -> list[SlotObserver]:

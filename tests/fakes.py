@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.data.interactions import Id, Vocabulary
+from pipelines.data.interactions import History, Id, Vocabulary
 from pipelines.errors import CacheUnavailableError, RegistryError
 from pipelines.models.answers import Answer, Read, Recommendation
 from pipelines.models.bundle import BundleConfig
@@ -99,6 +99,9 @@ class FakeBundle:
             return self.popular(n, skip=skip)
         start = int(self.users.nums([known])[0]) + skip
         return Answer(self._items(start, n, ("because",) if explain else ()), "model")
+
+    def history(self, user_id: str) -> History:
+        return History.of([1, 2])
 
     def history_of(self, read: Sequence[Read], user_id: str) -> str:
         """Of whoever has read something that of reader 3, so that it can be seen in the answer."""

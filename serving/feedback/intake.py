@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session
 
 from pipelines.errors import CacheUnavailableError, FeedbackError
 from pipelines.storage.cache_keys import recent_key
-from pipelines.storage.erasures import ErasureKey, ErasureRepository
+from pipelines.storage.erasures import ErasureKey
 from pipelines.storage.feedback import Event, FeedbackRepository, Kind
 from serving.cache import RecommendationCache
 from serving.database import Database
 from serving.feedback.recent import lines_of
 from serving.generations import Generations
 from serving.model_slot import LoadedModel, ModelSlot
+from serving.readers import refuse_erased
 
 log = structlog.get_logger()
 
@@ -87,14 +88,8 @@ class Feedback:
         return Receipt(len(fresh), len(events) - len(fresh), tuple(unknown))
 
     def _keep(self, session: Session, model: LoadedModel, events: Sequence[Event]) -> set[object]:
-        erased = ErasureRepository(session, self._key).hashes(model.library)
-        if erased and any(
-            self._key.hash(model.library, user_id) in erased
-            for user_id in {event.user_id for event in events}
-        ):
-            raise FeedbackError(
-                "a reader of these was erased: `bookrec forget --allow-again` lets them come back"
-            )
+        readers = list({event.user_id for event in events})
+        refuse_erased(session, self._key, model.library, readers)
         return set(FeedbackRepository(session, model.library).add(events))
 
     async def _let_know(self, events: Sequence[Event]) -> None:

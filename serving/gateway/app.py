@@ -24,6 +24,7 @@ from serving.gateway.routes import (
     feedback,
     health,
     models,
+    readers,
     recommendations,
 )
 
@@ -74,7 +75,7 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
 
 def _api() -> APIRouter:
     api = APIRouter()
-    for part in (auth, recommendations, feedback, books, models, admin, accounts):
+    for part in (auth, recommendations, feedback, readers, books, models, admin, accounts):
         api.include_router(part.router)
     return api
 

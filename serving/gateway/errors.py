@@ -24,6 +24,7 @@ from pipelines.errors import (
     RepeatedKeyError,
     StorageError,
     UnknownPartError,
+    UnknownReaderError,
 )
 from serving.gateway.schemas import Problem
 
@@ -58,6 +59,7 @@ TABLE: dict[type[BookrecError], Shown] = {
     NoModelError: Shown(
         HTTPStatus.SERVICE_UNAVAILABLE, "no-model", "No model in service", retry_after=10
     ),
+    UnknownReaderError: Shown(HTTPStatus.NOT_FOUND, "reader-not-found", "Reader not found"),
     RepeatedKeyError: Shown(
         HTTPStatus.UNPROCESSABLE_ENTITY, "repeated-key", "Idempotency key used before"
     ),

@@ -1,5 +1,6 @@
 """How callers tell what readers did."""
 
+from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -65,3 +66,27 @@ class FeedbackReceipt(BaseModel):
     unknown_books: tuple[str, ...] = Field(
         description="Not in the model in service; kept for the next one.", examples=[[]]
     )
+
+
+class ReaderReport(BaseModel):
+    """What is known of a reader."""
+
+    user_id: str = Field(examples=["4213"])
+    created_at: datetime | None = Field(
+        description="Null for one whom only the model knows.", examples=["2026-03-01T18:30:00Z"]
+    )
+    ratings: int = Field(description="In the library.", examples=[57])
+    events: int = Field(description="Of feedback.", examples=[3])
+    in_model: bool = Field(description="Whether the model in service knows them.", examples=[True])
+    books_met: int = Field(description="By the model in service.", examples=[57])
+    books_liked: int = Field(examples=[41])
+
+
+class ErasureReport(BaseModel):
+    """How far an erasure is."""
+
+    finished: bool = Field(examples=[True])
+    removed: dict[str, int] = Field(
+        description="How much of each kind.", examples=[{"ratings": 57, "models": 2}]
+    )
+    problems: tuple[str, ...] = Field(description="What is not done yet.", examples=[[]])

@@ -181,3 +181,25 @@ def test_feedback_is_counted_by_kind_and_by_whether_it_answers_a_list(http: Test
     metrics = http.get("/metrics").text
     assert 'bookrec_feedback_total{attributed="true",kind="click"} 1.0' in metrics
     assert 'bookrec_feedback_total{attributed="false",kind="read"} 1.0' in metrics
+
+
+READER = "/api/v1/users/7"
+
+
+def test_a_reader_is_made_once(http: TestClient):
+    stranger = "/api/v1/users/stranger"
+    assert http.get(stranger).status_code == 404
+    assert [http.put(stranger).status_code for _ in range(2)] == [201, 204]
+    told = http.get(stranger).json()
+    assert (told["in_model"], told["ratings"], told["events"]) == (False, 0, 0)
+
+
+def test_what_is_known_of_a_reader_is_told_in_numbers(http: TestClient):
+    tell(http, event(), event(kind="click"))
+    told = http.get(READER).json()
+    assert (told["user_id"], told["in_model"], told["events"]) == ("7", True, 2)
+    assert told["created_at"]
+
+
+def test_a_reader_who_is_only_in_the_model_is_known(http: TestClient):
+    assert http.get(READER).json()["created_at"] is None
