@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
+from pipelines.registry import CHAMPION
 from serving.bootstrap import Components
 from serving.local_cache import LocalCache
 from tests.fakes import FakeBundle
@@ -91,19 +92,22 @@ def test_errors_and_what_may_change_are_not_remembered(
 
 
 def test_an_answer_from_another_model_than_was_in_service_is_not_kept(
-    http: TestClient, components: Components, shelf: Shelf, model: FakeBundle
+    http: TestClient, components: Components, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ):
-    """A swap while a list is computed: the list names the model that made it, and is not kept."""
-    slow = model.recommend
+    """A swap on the way to the model, and back: the first version's lists are its own."""
+    recommend = components.recommendations.recommend
 
-    def swap(*args, **options):
+    async def swapped(*args, **options):
         shelf.publish(bundle(title="Volume"))
         components.slot.refresh()
-        return slow(*args, **options)
+        return await recommend(*args, **options)
 
-    model.recommend = swap  # type: ignore[method-assign] # of this one
-    assert http.get(LISTS).json()["model_version"] == 1
+    monkeypatch.setattr(components.recommendations, "recommend", swapped)
     assert http.get(LISTS).json()["model_version"] == 2
+    monkeypatch.undo()
+    shelf.registry.set_alias(CHAMPION, 1)
+    components.slot.refresh()
+    assert http.get(LISTS).json()["model_version"] == 1
 
 
 def test_a_reader_whose_id_holds_a_slash_has_a_generation(http: TestClient, components: Components):
