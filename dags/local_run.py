@@ -179,7 +179,7 @@ def _show(settings: Settings) -> None:
     with httpx.Client(base_url=base_url, headers=headers, timeout=30) as client:
         current = client.get("/models/current").raise_for_status().json()
         user_id = _example_reader(settings)
-        answer = client.get(f"/users/{user_id}/recommendations", params={"n": 10})
+        answer = client.get(f"/users/{user_id}/recommendations", params={"n": 10, "explain": True})
         served = answer.raise_for_status().json()
     title = (
         f"For reader {user_id}, from {settings.registered_model} version "
