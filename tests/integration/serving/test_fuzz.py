@@ -13,6 +13,7 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import SearchStrategy
+from pydantic import SecretStr
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -22,9 +23,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from pipelines.registry import CHAMPION, MlflowRegistry
+from pipelines.storage.database import migrate
 from serving.bootstrap import assemble
 from serving.gateway.app import create_app
 from serving.model_slot import ModelSlot
+from serving.security.components import compose_security
 from tests import factories
 from tests.servers import free_port
 from tests.serving_parts import redis_caches
@@ -41,15 +44,24 @@ CHECKS = [
 
 
 @pytest.fixture
-def address(registry: MlflowRegistry, redis_url: str, tmp_path: Path) -> Iterator[str]:
-    """Of a service with a champion from MLflow on PostgreSQL, and Redis."""
+def address(
+    registry: MlflowRegistry, postgres_url: str, redis_url: str, tmp_path: Path
+) -> Iterator[str]:
+    """Of a service with a champion from MLflow, accounts in PostgreSQL, and Redis."""
+    migrate(postgres_url)
     factories.bundle().save(tmp_path / "bundle")
     registry.record_run("hybrid", "fuzz", params={}, metrics={}, tags={})
     version = registry.register("hybrid", "fuzz", tmp_path / "bundle", {})
     registry.set_alias(CHAMPION, version.version)
     slot = ModelSlot(registry, tmp_path / "models")
     slot.refresh()
-    components = assemble(service_settings(), slot, *redis_caches(redis_url))
+    rates = dict.fromkeys(("local", "login"), "1000000/minute")
+    chosen = service_settings(
+        database_url=SecretStr(postgres_url),
+        redis_url=SecretStr(redis_url),
+        security={"rate_limits": rates},
+    )
+    components = assemble(chosen, slot, *redis_caches(redis_url), compose_security(chosen))
     port = free_port()
     config = uvicorn.Config(create_app(lambda: components), port=port, log_level="warning")
     server = uvicorn.Server(config)

@@ -1,11 +1,13 @@
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import redis
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
+from serving.local_cache import LocalCache
 from tests.integration.serving.conftest import OwnRedis
 from tests.serving_parts import Shelf, admin, bundle, client, parts, redis_caches, settings
 
@@ -25,7 +27,9 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 def http(shelf: Shelf, own_redis: OwnRedis) -> Iterator[TestClient]:
-    with client(parts(shelf, *redis_caches(own_redis.url))) as http:
+    """A worker that remembers nothing by itself, so that Redis is asked each time."""
+    components = parts(shelf, *redis_caches(own_redis.url))
+    with client(replace(components, local_cache=LocalCache(0, 1))) as http:
         yield http
 
 
