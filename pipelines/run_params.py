@@ -86,7 +86,7 @@ def trained_on(version: ModelVersion) -> RunParams:
     """What a version was made from."""
     tags = version.tags
     read = RunParams(
-        source=tags["source"],
+        source=tags.get("source", ""),  # of one that somebody registered by hand
         data_path=tags.get("data_path") or None,
         source_options=json.loads(tags.get("source_options", "{}")),
     )

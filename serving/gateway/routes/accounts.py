@@ -55,7 +55,7 @@ async def add_user(asked: NewAccount, request: Request, parts: Parts, caller: Ca
     return await parts.security.accounts.act(_act(request, caller, "user.add", what), add)
 
 
-@router.patch("/users/{name}", summary="Change an account", responses=described(404))
+@router.patch("/users/{name}", summary="Change an account", responses=described(404, 409))
 async def change_user(
     name: AccountName, asked: AccountChange, request: Request, parts: Parts, caller: Caller
 ) -> Account:
@@ -113,6 +113,7 @@ async def keys(parts: Parts) -> list[KeyReport]:
     "/keys",
     summary="Make an API key",
     status_code=status.HTTP_201_CREATED,
+    responses=described(409),
 )
 async def add_key(asked: NewKey, request: Request, parts: Parts, caller: Caller) -> ShownKey:
     """The key is in this answer and never shown again."""

@@ -30,7 +30,7 @@ from serving.model_slot import ModelSlot
 from serving.security.components import compose_security
 from tests import factories
 from tests.servers import free_port
-from tests.serving_parts import redis_caches
+from tests.serving_parts import admin, redis_caches
 from tests.serving_parts import settings as service_settings
 
 pytestmark = pytest.mark.integration
@@ -75,16 +75,17 @@ def address(
     assert not thread.is_alive()
 
 
-def test_no_question_breaks_the_service_or_the_contract(address: str):
+@pytest.mark.parametrize("headers", [{}, admin()], ids=["somebody", "admin"])
+def test_no_question_breaks_the_service_or_the_contract(address: str, headers: dict[str, str]):
     contract = schemathesis.openapi.from_url(f"{address}/openapi.json")
     operations = [found.ok() for found in contract.get_all_operations()]
     assert len(operations) > 14
     for operation in operations:
         for mode in GenerationMode:
-            _ask(operation.as_strategy(generation_mode=mode))
+            _ask(operation.as_strategy(generation_mode=mode), headers)
 
 
-def _ask(cases: SearchStrategy[Any]) -> None:
+def _ask(cases: SearchStrategy[Any], headers: dict[str, str]) -> None:
     @given(cases)
     @settings(
         max_examples=20,
@@ -94,7 +95,7 @@ def _ask(cases: SearchStrategy[Any]) -> None:
         suppress_health_check=list(HealthCheck),
     )
     def ask(case: Any) -> None:
-        answer = case.call()
+        answer = case.call(headers=headers)
         if "x-request-id" in answer.headers:
             case.validate_response(answer, checks=CHECKS)
         else:  # an address longer than uvicorn reads: no application has seen it

@@ -109,7 +109,7 @@ def test_ratings_of_editions_add_up_and_every_edition_leads_to_the_work(
     bundle, _ = load_by_alias(ctx.registry, "champion", ctx.settings.home / "models")
     assert (len(bundle.users), len(bundle.books)) == (N_READERS, N_BOOKS)
     assert bundle.book("1001") == bundle.book("1")
-    assert bundle.similar("1002", 3) == bundle.similar("2", 3)
+    assert bundle.similar(["1002"], 3) == bundle.similar(["2"], 3)
     per_book = small_ratings().groupby("book_id").size()
     kept = pq.read_table(ctx.folder.reading("clean") / "ratings.parquet").to_pandas()
     assert kept.groupby("book_id").size().equals(per_book)

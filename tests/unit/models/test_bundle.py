@@ -172,7 +172,7 @@ def test_similar_books(served):
 
 @pytest.mark.parametrize("book_id", ["", "81", "080", "+80", " 80", "80.0", "--80", "8" * 5000])
 def test_unknown_book(served, book_id):
-    assert served.similar(book_id, 3) is None
+    assert served.similar([book_id], 3) is None
     assert served.book(book_id) is None
 
 
