@@ -104,7 +104,6 @@ def compose(settings: Settings) -> Components:
         slot(CHAMPION, _observers(settings)),
         _cache(settings, settings.cache.timeout_seconds),
         _cache(settings, BULK_TIMEOUT_SECONDS),
-        compose_security(settings),
         on_trial=slot(alias) if alias else None,
     )
 
@@ -114,7 +113,6 @@ def assemble(
     slot: ModelSlot,
     cache: RecommendationCache,
     bulk_cache: RecommendationCache,
-    security: Security,
     *,
     on_trial: ModelSlot | None = None,
 ) -> Components:
@@ -140,7 +138,7 @@ def assemble(
         metrics=metrics,
         flags=Flags(settings),
         model_name=name,
-        security=security,
+        security=compose_security(settings, database),
         database=database,
         feedback=Feedback(
             slot,

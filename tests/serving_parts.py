@@ -14,7 +14,6 @@ from serving.bootstrap import Components, assemble
 from serving.cache import RecommendationCache, RedisCache
 from serving.gateway.app import create_app
 from serving.model_slot import ModelSlot
-from serving.security.components import compose_security
 from tests.fakes import FakeBundle, FakeCache, FakeRegistry
 
 ADMIN_TOKEN = "the-admin-token-of-the-tests"  # noqa: S105 - opens nothing
@@ -84,9 +83,7 @@ def parts(
         if one is not None:
             one.refresh()
     shared = cache or FakeCache()
-    return assemble(
-        chosen, slot, shared, bulk_cache or shared, compose_security(chosen), on_trial=on_trial
-    )
+    return assemble(chosen, slot, shared, bulk_cache or shared, on_trial=on_trial)
 
 
 def client(components: Components, *, address: str = "127.0.0.1", **options: Any) -> TestClient:

@@ -1,18 +1,15 @@
 """
-Accounts and keys as the service reaches them: PostgreSQL and argon2, both in threads of their own.
+Accounts and keys as the service reaches them: PostgreSQL, and argon2 in threads of its own.
 
-Neither may take threads from those who compute recommendations, and a database that is away is left
-alone for a moment, so that nobody waits for it in a row.
+It may not take threads from those who compute recommendations.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import structlog
-from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from pipelines.credentials.passwords import hash_password, is_password
@@ -21,17 +18,13 @@ from pipelines.errors import StorageError
 from pipelines.settings import SecuritySettings
 from pipelines.storage.accounts import User, UserRepository
 from pipelines.storage.audit import Act, audited, note
-from pipelines.storage.unit_of_work import unit_of_work
+from serving.database import Database
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-DATABASE_THREADS = 4
 HASHING_THREADS = 2
 """Each hash takes a core for 20 ms and 19 MiB; more at once would starve recommendations."""
-
-PAUSE_SECONDS = 1.0
-"""For which a database that failed is not asked."""
 
 
 class Accounts:
@@ -41,14 +34,12 @@ class Accounts:
     Every method raises StorageError while the database is away.
 
     Args:
-        database_url: Where they are kept; None where there is no database.
+        database: Where they are kept.
     """
 
-    def __init__(self, database_url: str | None) -> None:
-        self._url = database_url
-        self._database = ThreadPoolExecutor(DATABASE_THREADS, "accounts")
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._hashing = ThreadPoolExecutor(HASHING_THREADS, "passwords")
-        self._away_until = 0.0
 
     async def with_password(self, name: str, password: str) -> User | None:
         """The account that has this name and password; takes as long where there is none."""
@@ -67,16 +58,16 @@ class Accounts:
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """What `work` finds in a transaction of its own."""
-        return await self._in_thread(lambda url: _within(url, work))
+        return await self._database.within(work)
 
     async def act(self, act: Act, work: Callable[[Session], T]) -> T:
         """Do what an administrator asked for, and put it on record in the same transaction."""
-        return await self._in_thread(lambda url: _recorded(url, act, work))
+        return await self._database.run(lambda url: _recorded(url, act, work))
 
     async def note(self, act: Act, outcome: str) -> None:
         """Put on record what changed nothing in the database; a line in the log at least."""
         try:
-            await self._in_thread(lambda url: note(url, act, outcome))
+            await self._database.run(lambda url: note(url, act, outcome))
         except StorageError as error:
             log.warning("act_not_recorded", reason=str(error), action=act.action, actor=act.actor)
 
@@ -97,34 +88,10 @@ class Accounts:
 
     def close(self) -> None:
         """Let the threads end."""
-        self._database.shutdown(wait=False, cancel_futures=True)
         self._hashing.shutdown(wait=False, cancel_futures=True)
 
     async def _hashed(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._hashing, work)
-
-    async def _in_thread(self, work: Callable[[str], T]) -> T:
-        url = self._url
-        if url is None:
-            raise StorageError("there are no accounts: set BOOKREC_DATABASE_URL")
-        if time.monotonic() < self._away_until:
-            raise StorageError("the database failed a moment ago")
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._database, lambda: work(url)
-            )
-        except StorageError as error:
-            self._away_until = time.monotonic() + PAUSE_SECONDS
-            log.warning("accounts_unavailable", reason=str(error))
-            raise
-        except ProgrammingError as error:
-            log.warning("accounts_unavailable", reason=str(error.orig))
-            raise StorageError("tables are missing: `bookrec doctor` makes them") from error
-
-
-def _within(url: str, work: Callable[[Session], T]) -> T:
-    with unit_of_work(url) as session:
-        return work(session)
 
 
 def _recorded(url: str, act: Act, work: Callable[[Session], T]) -> T:

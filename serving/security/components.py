@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from pipelines.settings import SecuritySettings, Settings
+from serving.database import Database
 from serving.redis_guard import GuardedRedis
 from serving.security.accounts import Accounts
 from serving.security.authenticator import Authenticator, address_of, is_loopback
@@ -85,7 +86,7 @@ def policy_of(principal: Principal) -> str:
     return _POLICIES.get(principal.kind, "key")
 
 
-def compose_security(settings: Settings) -> Security:
+def compose_security(settings: Settings, database: Database) -> Security:
     """
     What `settings` describe; connects to nothing yet.
 
@@ -94,8 +95,7 @@ def compose_security(settings: Settings) -> Security:
     """
     refuse_unsafe(settings)
     chosen = settings.security
-    url = settings.database_url
-    accounts = Accounts(url.get_secret_value() if url is not None else None)
+    accounts = Accounts(database)
     sessions = _sessions(settings)
     tokens = AccessTokens(chosen, lambda: signing_keys(settings))
     grants = Grants(accounts, tokens, sessions)

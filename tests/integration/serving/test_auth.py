@@ -233,7 +233,7 @@ def test_without_postgresql_tokens_work_on_and_logins_say_to_come_back(
 ):
     with service(Shelf(), database, redis_url) as http:
         granted = login(http)
-        http.app.state.components.security.accounts._url = "postgresql://u:p@127.0.0.1:1/none"
+        http.app.state.components.database._url = "postgresql://u:p@127.0.0.1:1/none"
         assert http.get(ANN, headers=bearer(granted["access_token"])).status_code == 200
         assert http.get(BOB, headers=admin()).status_code == 200
         refused = grant(http, grant_type="password", username="ann", password=PASSWORD)
@@ -241,8 +241,8 @@ def test_without_postgresql_tokens_work_on_and_logins_say_to_come_back(
         assert "127.0.0.1" not in refused.text
         spared = grant(http, grant_type="refresh_token", refresh_token=granted["refresh_token"])
         assert spared.status_code == 503
-        http.app.state.components.security.accounts._url = database
-        http.app.state.components.security.accounts._away_until = 0
+        http.app.state.components.database._url = database
+        http.app.state.components.database._away_until = 0
         again = grant(http, grant_type="refresh_token", refresh_token=granted["refresh_token"])
         assert again.status_code == 200
 

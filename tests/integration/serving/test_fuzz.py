@@ -27,7 +27,6 @@ from pipelines.storage.database import migrate
 from serving.bootstrap import assemble
 from serving.gateway.app import create_app
 from serving.model_slot import ModelSlot
-from serving.security.components import compose_security
 from tests import factories
 from tests.servers import free_port
 from tests.serving_parts import admin, redis_caches
@@ -61,7 +60,7 @@ def address(
         redis_url=SecretStr(redis_url),
         security={"rate_limits": rates},
     )
-    components = assemble(chosen, slot, *redis_caches(redis_url), compose_security(chosen))
+    components = assemble(chosen, slot, *redis_caches(redis_url))
     port = free_port()
     config = uvicorn.Config(create_app(lambda: components), port=port, log_level="warning")
     server = uvicorn.Server(config)

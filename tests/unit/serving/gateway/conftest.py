@@ -7,7 +7,6 @@ from starlette.testclient import TestClient
 from pipelines.registry import CHAMPION, CONTENT
 from serving.bootstrap import Components, assemble
 from serving.model_slot import ModelSlot
-from serving.security.components import compose_security
 from tests import factories
 from tests.fakes import FakeCache, FakeRegistry
 from tests.serving_parts import Shelf, bundle, client, parts, settings
@@ -40,6 +39,5 @@ def real(tmp_path: Path) -> Iterator[TestClient]:
     registry.set_alias(CHAMPION, 1)
     slot = ModelSlot(registry, tmp_path)
     slot.refresh()
-    security = compose_security(settings())
-    with client(assemble(settings(), slot, FakeCache(), FakeCache(), security)) as http:
+    with client(assemble(settings(), slot, FakeCache(), FakeCache())) as http:
         yield http
