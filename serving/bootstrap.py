@@ -13,6 +13,7 @@ from pipelines.settings import Settings
 from pipelines.storage.cache_keys import champion_channel
 from pipelines.storage.erasures import ErasureKey
 from serving.ab_test import ReadersModels, Trial
+from serving.access_log import AccessLog
 from serving.announcements import Announcements
 from serving.cache import NullCache, RecommendationCache, RedisCache
 from serving.database import Database
@@ -49,6 +50,7 @@ class Components:
     shelves: Shelves
     warming: CacheWarming
     metrics: ServingMetrics
+    access_log: AccessLog
     flags: Flags
     model_name: str
     security: Security
@@ -134,6 +136,7 @@ def assemble(
         shelves=Shelves(slot, metrics),
         warming=CacheWarming(slot, bulk_cache, settings.cache, name),
         metrics=metrics,
+        access_log=AccessLog(settings.api.access_log_share),
         flags=Flags(settings),
         model_name=name,
         security=security,

@@ -73,7 +73,7 @@ class ServingMetrics:
             registry=self._registry,
         )
         for metric in (self.requests, self.latency, self.recommendations, self.cache_operations):
-            metric.labels = lru_cache(CHILDREN_KEPT)(metric.labels)  # type: ignore[method-assign]
+            metric.labels = lru_cache(CHILDREN_KEPT)(metric.labels)  # type: ignore[method-assign,assignment]
 
     def render(self) -> bytes:
         """All metrics in Prometheus's text format."""
