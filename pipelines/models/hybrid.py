@@ -20,6 +20,7 @@ from pipelines.models.base import (
     Recommender,
     ScoreMatrix,
     Scores,
+    silence,
 )
 from pipelines.models.blending import bucket_of, normalised
 from pipelines.models.exposure import damped, fair_thresholds, sampled, score_matrix
@@ -219,15 +220,17 @@ class _Said(NamedTuple):
 
 def _mean(said: Sequence[_Said]) -> Scores:
     """The weighted mean over those who say something; -inf where none of them does."""
-    total = np.zeros_like(said[0].scores)
-    spoken = np.zeros(len(total), np.bool_)
+    total: Scores = np.zeros_like(said[0].scores)
+    silent = np.ones(len(total), np.bool_)
     total_weight = 0.0
     for _, weight, scores, unit in said:
         if unit is not None:
             total += np.float32(weight) * unit
             total_weight += weight
-            spoken |= np.isfinite(scores)
-    return np.where(spoken, total / np.float32(total_weight or 1), np.float32(-np.inf))
+            silent &= scores == -np.inf
+    total /= np.float32(total_weight or 1)
+    silence(total, silent)
+    return total
 
 
 def _lift(said: Sequence[_Said], share: float) -> np.float32:
