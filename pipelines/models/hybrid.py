@@ -1,6 +1,7 @@
 """Several models as one: each says what it knows, weighted by how well it did alone and beside."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, NamedTuple, Self, TypeVar
 
@@ -158,12 +159,15 @@ class HybridRecommender(Recommender):
         weighted = _weighted(able, self.config.weights)
         return _mean([_Said.of(part, w, part.similarity(book_num)) for part, w in weighted])
 
+    @cached_property
+    def _explaining(self) -> dict[str, ExplainsScores]:
+        return {n: p for n, p in self.parts.items() if isinstance(p, ExplainsScores)}
+
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """Weighted shares of the liked books, from the parts that can explain themselves."""
         total = np.zeros((len(book_nums), len(history.liked)), np.float32)
-        able = {n: p for n, p in self.parts.items() if isinstance(p, ExplainsScores)}
         weights = self.config.weights_for(len(history.liked))
-        for part, weight in _weighted(able, weights):
+        for part, weight in _weighted(self._explaining, weights):
             amounts = np.maximum(part.contributions(history, book_nums), 0)
             sums = amounts.sum(axis=1, keepdims=True)
             total += weight * amounts / np.where(sums > 0, sums, 1)
