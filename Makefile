@@ -5,7 +5,7 @@ BIN := .venv/bin
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up test test-unit test-integration test-e2e test-debian-servers check fix openapi bench-pipeline bench-quality bench-training bench-scale bench-data bench-peers clean
+.PHONY: help setup run up test test-unit test-integration test-e2e test-debian-servers check fix openapi bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-peers clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -71,6 +71,10 @@ bench-scale: setup ## Measure how fits grow up to 30 million ratings (ARGS="--up
 
 bench-data: setup ## Measure loading against bare pyarrow and plain COPY (ARGS="--ratings 1")
 	@$(BIN)/python -m benchmarks.data $(ARGS)
+
+bench-serving: setup ## Load the service beside FastAPI without it; needs wrk (ARGS="--books 10000")
+	@command -v wrk >/dev/null || { echo "bookrec: wrk is not installed: apt-get install wrk"; exit 1; }
+	@$(BIN)/python -m benchmarks.serving $(ARGS)
 
 bench-peers: benchmarks/peers/.venv/.synced ## Install the peers into an environment of their own
 

@@ -48,6 +48,8 @@ class ApiSettings(BaseModel):
     """Lets the pipeline ask the service to warm its cache; generated per home if unset."""
     poll_seconds: float = Field(5.0, gt=0)
     """How often a worker asks the registry whether there is a new champion."""
+    access_log_share: float = Field(1.0, ge=0, le=1)
+    """Of ordinary requests, the share that is logged; errors and slow ones always are."""
 
     @property
     def url(self) -> str:

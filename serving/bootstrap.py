@@ -15,6 +15,7 @@ from pipelines.settings import Settings
 from pipelines.storage.cache_keys import champion_channel
 from pipelines.storage.erasures import ErasureKey
 from serving.ab_test import ReadersModels, Trial
+from serving.access_log import AccessLog
 from serving.announcements import Announcements
 from serving.cache import NullCache, RecommendationCache, RedisCache
 from serving.database import Database
@@ -52,6 +53,7 @@ class Components:
     shelves: Shelves
     warming: CacheWarming
     metrics: ServingMetrics
+    access_log: AccessLog
     flags: Flags
     model_name: str
     security: Security
@@ -136,6 +138,7 @@ def assemble(
         shelves=Shelves(slot, metrics),
         warming=CacheWarming(slot, bulk_cache, settings.cache, name),
         metrics=metrics,
+        access_log=AccessLog(settings.api.access_log_share),
         flags=Flags(settings),
         model_name=name,
         security=compose_security(settings, database),

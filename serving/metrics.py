@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -11,6 +12,8 @@ from pipelines.registry import DATA_QUALITY_SCORE
 from serving.model_slot import ModelSlot
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+CHILDREN_KEPT = 1024
+"""Series of a metric that are found by their labels at once, without a look at these."""
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -69,6 +72,8 @@ class ServingMetrics:
             buckets=SHARES,
             registry=self._registry,
         )
+        for metric in (self.requests, self.latency, self.recommendations, self.cache_operations):
+            metric.labels = lru_cache(CHILDREN_KEPT)(metric.labels)  # type: ignore[method-assign,assignment]
 
     def render(self) -> bytes:
         """All metrics in Prometheus's text format."""

@@ -65,7 +65,7 @@ class Vocabulary:
 
     def ids(self, nums: npt.NDArray[np.int32]) -> list[Id]:
         """Ids at `nums`, as plain int or str."""
-        return list(self._index.take(nums).tolist())
+        return list(self._index.array.take(nums).tolist())
 
     def parse(self, text: str) -> Id | None:
         """The id that `text` writes or is an alias of; None where it is neither."""
@@ -77,7 +77,7 @@ class Vocabulary:
     def known(self, texts: Iterable[str]) -> npt.NDArray[np.int32]:
         """Positions of the ids that texts write, each once, as first met; unknown ones left out."""
         ids = dict.fromkeys(key for text in texts if (key := self.parse(text)) is not None)
-        return self.nums([*ids]) if ids else np.empty(0, np.int32)
+        return np.array([self._index.get_loc(known) for known in ids], np.int32)
 
     def with_aliases(self, aliases: Mapping[str, Id]) -> "Vocabulary":
         """The same ids under further names."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pipelines.data.interactions import History, Id, Vocabulary
 from pipelines.models.base import BookNums, RankedBooks
@@ -85,11 +86,21 @@ class AnswerWriter:
         amounts = hybrid.contributions(liked, book_nums)
         # A met book, where such are shown, is no reason for itself.
         amounts[book_nums[:, np.newaxis] == liked.book_nums] = 0
-        strongest = np.argsort(-amounts, axis=1, kind="stable")[:, :MAX_REASONS]
-        carries = np.take_along_axis(amounts, strongest, axis=1) > 0
-        rows = zip(liked.book_nums[strongest], carries, strict=True)
-        return [self._because(nums[carry].tolist()) for nums, carry in rows]
+        return [self._because(nums) for nums in _strongest(liked.book_nums, amounts)]
 
     def _because(self, book_nums: Sequence[int]) -> Reasons:
-        titles = (self._catalogue.named(num)[0] for num in book_nums)
-        return tuple(f"because you liked {title}" for title in titles) or (POPULAR,)
+        titles = [self._catalogue.named(num)[0] for num in book_nums]
+        return tuple([f"because you liked {title}" for title in titles]) or (POPULAR,)
+
+
+def _strongest(liked: BookNums, amounts: npt.NDArray[np.float32]) -> list[list[int]]:
+    """For each row the liked books of its largest positive amounts, ties by column; eats these."""
+    rows = np.arange(len(amounts))
+    found: list[list[int]] = [[] for _ in rows]
+    for _ in range(min(MAX_REASONS, len(liked))):
+        columns = amounts.argmax(axis=1)
+        carries = amounts[rows, columns] > 0
+        for row, num in zip(rows[carries].tolist(), liked[columns[carries]].tolist(), strict=True):
+            found[row].append(num)
+        amounts[rows, columns] = 0
+    return found

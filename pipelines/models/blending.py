@@ -73,7 +73,9 @@ def normalised(scores: Scores, seen: BookNums | None = None) -> Scores | None:
     high = unseen.max(initial=-np.inf)
     if high == -np.inf:
         return None
-    low = np.where(unseen == -np.inf, np.inf, unseen).min()
+    with np.errstate(invalid="ignore"):
+        # What is silent becomes NaN, which `fmin` passes over.
+        low = np.fmin.reduce(unseen - unseen + unseen)
     if low == high:
         return np.isfinite(scores).astype(np.float32)
     unit = np.subtract(scores, low, out=unseen)

@@ -112,6 +112,8 @@ class ModelBundle:
         Of a book that comes twice the last counts; unknown ones are ignored.
         """
         before = History.of([]) if user_id is None else self.history(user_id)
+        if not read:
+            return before
         weights = dict(zip(before.book_nums.tolist(), before.weights.tolist(), strict=True))
         for book in read:
             for num in self.books.known([book.book_id]).tolist():

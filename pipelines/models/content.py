@@ -26,6 +26,7 @@ from pipelines.models.base import (
 from pipelines.models.documents import FieldWeights, book_texts, document_matrix
 from pipelines.models.embeddings.base import TFIDF
 from pipelines.models.embeddings.factory import Embedded, embed_texts
+from pipelines.models.item_weights import csr_over
 from pipelines.models.neighbours import NeighbourLists, RowProducts
 from pipelines.models.search.lexical_index import LexicalIndex
 from pipelines.models.search.text_search import TextSearch
@@ -190,11 +191,9 @@ class ContentRecommender(Recommender):
 
     def score(self, history: History) -> Scores:
         """Between 0 and 1; -inf for a book that is near to no liked one."""
-        liked = history.liked
-        nums, terms, _ = self._terms(liked)
+        rows, shares = self._near_liked(history.liked)
         scores = np.full(len(self.neighbours_), -np.inf, np.float32)
-        sums = np.bincount(nums, weights=terms, minlength=len(scores))
-        scores[nums] = sums[nums]
+        scores[rows.indices] = (rows.T @ shares)[rows.indices]
         return scores
 
     def similarity(self, book_num: int) -> Scores:
@@ -203,30 +202,21 @@ class ContentRecommender(Recommender):
 
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """The term of each liked book in the sum that is the score."""
-        liked = history.liked
-        nums, terms, sizes = self._terms(liked)
-        columns = np.repeat(np.arange(len(liked)), sizes)
-        row_of = np.full(len(self.neighbours_), -1)
-        row_of[book_nums] = np.arange(len(book_nums))
-        asked = np.flatnonzero(row_of[nums] >= 0)
-        amounts = np.zeros((len(book_nums), len(liked)), np.float32)
-        amounts[row_of[nums[asked]], columns[asked]] = terms[asked]
-        return amounts
+        rows, shares = self._near_liked(history.liked)
+        terms = rows[:, book_nums].toarray().T * shares
+        return terms.astype(np.float32)
 
-    def _terms(
-        self, liked: History
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        """Books near the liked ones, their terms, and how many stem from each liked book."""
-        nums, powers, sizes = self._sharpened.entries(liked.book_nums)
-        shares = liked.weights.astype(np.float64) / max(liked.weights.sum(dtype=np.float64), 1e-12)
-        return nums, powers * np.repeat(shares, sizes), sizes
+    def _near_liked(self, liked: History) -> tuple[sparse.csr_array, npt.NDArray[np.float64]]:
+        """Each liked book's row of nearness to the power, and its share of the weights."""
+        weights = liked.weights.astype(np.float64)
+        return self._sharpened[liked.book_nums], weights / max(weights.sum(), 1e-12)
 
     @cached_property
-    def _sharpened(self) -> NeighbourLists:
+    def _sharpened(self) -> sparse.csr_array:
         """The neighbours with near^sharpness: a power takes longer than all else of a score."""
         lists = self.neighbours_
         powers = lists.cosines.astype(np.float64) ** self.config.sharpness
-        return replace(lists, cosines=powers.astype(np.float32))
+        return csr_over(powers.astype(np.float32), lists.indices, lists.indptr)
 
     def search(self, text: str, n: int) -> RankedBooks:
         """

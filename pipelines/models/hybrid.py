@@ -1,6 +1,7 @@
 """Several models as one: each says what it knows, weighted by how well it did alone and beside."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, NamedTuple, Self, TypeVar
 
@@ -20,6 +21,7 @@ from pipelines.models.base import (
     Recommender,
     ScoreMatrix,
     Scores,
+    silence,
 )
 from pipelines.models.blending import bucket_of, normalised
 from pipelines.models.exposure import damped, fair_thresholds, sampled, score_matrix
@@ -157,12 +159,15 @@ class HybridRecommender(Recommender):
         weighted = _weighted(able, self.config.weights)
         return _mean([_Said.of(part, w, part.similarity(book_num)) for part, w in weighted])
 
+    @cached_property
+    def _explaining(self) -> dict[str, ExplainsScores]:
+        return {n: p for n, p in self.parts.items() if isinstance(p, ExplainsScores)}
+
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """Weighted shares of the liked books, from the parts that can explain themselves."""
         total = np.zeros((len(book_nums), len(history.liked)), np.float32)
-        able = {n: p for n, p in self.parts.items() if isinstance(p, ExplainsScores)}
         weights = self.config.weights_for(len(history.liked))
-        for part, weight in _weighted(able, weights):
+        for part, weight in _weighted(self._explaining, weights):
             amounts = np.maximum(part.contributions(history, book_nums), 0)
             sums = amounts.sum(axis=1, keepdims=True)
             total += weight * amounts / np.where(sums > 0, sums, 1)
@@ -219,15 +224,17 @@ class _Said(NamedTuple):
 
 def _mean(said: Sequence[_Said]) -> Scores:
     """The weighted mean over those who say something; -inf where none of them does."""
-    total = np.zeros_like(said[0].scores)
-    spoken = np.zeros(len(total), np.bool_)
+    total: Scores = np.zeros_like(said[0].scores)
+    silent = np.ones(len(total), np.bool_)
     total_weight = 0.0
     for _, weight, scores, unit in said:
         if unit is not None:
             total += np.float32(weight) * unit
             total_weight += weight
-            spoken |= np.isfinite(scores)
-    return np.where(spoken, total / np.float32(total_weight or 1), np.float32(-np.inf))
+            silent &= scores == -np.inf
+    total /= np.float32(total_weight or 1)
+    silence(total, silent)
+    return total
 
 
 def _lift(said: Sequence[_Said], share: float) -> np.float32:

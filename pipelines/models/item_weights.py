@@ -14,7 +14,7 @@ from scipy import sparse
 
 from pipelines.data.interactions import History, TrainingData
 from pipelines.models.artifact import Array, read_artifact, write_artifact
-from pipelines.models.base import BookNums, ModelConfig, Recommender, Scores
+from pipelines.models.base import BookNums, ModelConfig, Recommender, Scores, silence
 
 BLOCK_ROWS = 256
 PRODUCT_CELLS = 2**23
@@ -43,10 +43,8 @@ class ItemWeightsRecommender(Recommender):
     """
 
     config: ItemWeightsConfig
-    indptr_: npt.NDArray[np.int64]
-    indices_: npt.NDArray[np.int32]
-    """Ascending within a row."""
-    weights_: Weights
+    matrix_: sparse.csr_array
+    """W, float32, columns ascending within a row."""
     recency_: float
 
     def __init__(self, config: ItemWeightsConfig | None = None) -> None:
@@ -55,9 +53,11 @@ class ItemWeightsRecommender(Recommender):
     def fit(self, data: TrainingData, *, rng: np.random.Generator) -> Self:  # noqa: ARG002
         """Learn the weights; nothing is random here."""
         weights = self._learn(data)
-        self.indptr_ = weights.indptr.astype(np.int64)
-        self.indices_ = weights.indices.astype(np.int32, copy=False)
-        self.weights_ = weights.data.astype(np.float32, copy=False)
+        self.matrix_ = csr_over(
+            weights.data.astype(np.float32, copy=False),
+            weights.indices.astype(np.int32, copy=False),
+            weights.indptr.astype(np.int64),
+        )
         self.recency_ = self.config.recency if data.ordered else 0.0
         return self
 
@@ -67,50 +67,47 @@ class ItemWeightsRecommender(Recommender):
 
     def score(self, history: History) -> Scores:
         """Weighted sums; -inf for a book that no liked one speaks of."""
-        nums, terms, _ = self._terms(history.profile(self.recency_))
-        sums = np.bincount(nums, weights=terms, minlength=self._n_books).astype(np.float32)
-        sums[sums == 0] = -np.inf
-        return sums
+        profile = history.profile(self.recency_)
+        # In float64, so that equal sums are equal in whatever order their terms come.
+        sums = self.matrix_[profile.book_nums].T @ profile.weights.astype(np.float64)
+        scores: Scores = sums.astype(np.float32)
+        silence(scores, scores == 0)
+        return scores
 
     def similarity(self, book_num: int) -> Scores:
         """The kept weights of a book."""
         scores = np.full(self._n_books, -np.inf, np.float32)
-        row = slice(self.indptr_[book_num], self.indptr_[book_num + 1])
-        scores[self.indices_[row]] = self.weights_[row]
+        row = slice(*self.matrix_.indptr[book_num : book_num + 2])
+        scores[self.matrix_.indices[row]] = self.matrix_.data[row]
         return scores
 
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """The term of each liked book in the sum that is the score."""
         profile = history.profile(self.recency_)
-        nums, terms, sizes = self._terms(profile)
-        columns = np.repeat(np.arange(len(profile)), sizes)
-        row_of = np.full(self._n_books, -1)
-        row_of[book_nums] = np.arange(len(book_nums))
-        asked = np.flatnonzero(row_of[nums] >= 0)
-        amounts = np.zeros((len(book_nums), len(profile)), np.float32)
-        amounts[row_of[nums[asked]], columns[asked]] = terms[asked]
-        return amounts
-
-    def _terms(
-        self, profile: History
-    ) -> tuple[npt.NDArray[np.int32], Weights, npt.NDArray[np.int64]]:
-        """Neighbours of all liked books, their terms, and how many stem from each liked book."""
-        starts, stops = self.indptr_[profile.book_nums], self.indptr_[profile.book_nums + 1]
-        sizes = stops - starts
-        # Positions of the rows' entries, row after row: an offset that jumps where a row ends.
-        offsets = np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
-        entries = offsets + np.arange(len(offsets))
-        terms = self.weights_[entries] * np.repeat(profile.weights, sizes)
-        return self.indices_[entries], terms, sizes
+        asked = self.matrix_[profile.book_nums][:, book_nums].toarray()
+        return asked.T * profile.weights
 
     @property
     def _n_books(self) -> int:
-        return len(self.indptr_) - 1
+        return int(self.matrix_.shape[0])
+
+    @property
+    def indptr_(self) -> npt.NDArray[np.integer]:
+        """Of the CSR matrix, as are the next two."""
+        return self.matrix_.indptr
+
+    @property
+    def indices_(self) -> npt.NDArray[np.int32]:
+        return self.matrix_.indices
+
+    @property
+    def weights_(self) -> Weights:
+        return self.matrix_.data
 
     def save(self, folder: Path) -> None:
         """Write the three arrays of the CSR matrix."""
         arrays: dict[str, Array] = {
-            "indptr": self.indptr_,
+            "indptr": self.indptr_.astype(np.int64),
             "indices": self.indices_,
             "weights": self.weights_,
             "recency": np.array([self.recency_]),
@@ -122,11 +119,21 @@ class ItemWeightsRecommender(Recommender):
         """Open a saved model."""
         artifact = read_artifact(folder, cls.name)
         model = cls(artifact.config_as(cls.config_class))  # type: ignore[arg-type] # its own one
-        model.indptr_ = artifact.array("indptr")
-        model.indices_ = artifact.array("indices")
-        model.weights_ = artifact.array("weights")
+        model.matrix_ = csr_over(
+            *(artifact.array(name) for name in ("weights", "indices", "indptr"))
+        )
         model.recency_ = float(artifact.array("recency")[0])
         return model
+
+
+def csr_over(
+    weights: Weights, indices: npt.NDArray[np.int32], indptr: npt.NDArray[np.int64]
+) -> sparse.csr_array:
+    """A square matrix over arrays that may be mapped files: neither copied nor looked through."""
+    n_books = len(indptr) - 1
+    # Of one integer type with the indices, or scipy would copy these into that of both.
+    starts = indptr.astype(sparse.get_index_dtype(maxval=len(indices)))
+    return sparse.csr_array((weights, indices, starts), shape=(n_books, n_books))
 
 
 def inverse_power(sums: npt.NDArray[np.floating], exponent: float) -> npt.NDArray[np.float32]:

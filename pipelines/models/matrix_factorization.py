@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from pipelines.data.interactions import History, Interactions, TrainingData
 from pipelines.models.artifact import Array, read_artifact, write_artifact
@@ -25,8 +25,8 @@ from pipelines.models.base import (
     SearchSpace,
 )
 
-PANEL = 16
-"""Readers whose products are formed at once: more are faster together, and dearer alone."""
+BLOCK_BOOKS = 2000
+"""Books whose factors stay in a core's own cache while one reader after another is scored."""
 
 
 class MatrixFactorizationConfig(ModelConfig):
@@ -116,28 +116,27 @@ class MatrixFactorizationRecommender(Recommender):
 
     def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
         """
-        Products of all books with panels of readers.
+        Products of the factors of some books after others with those of each reader.
 
-        Panels are of one width, whoever is asked together, since a sum over factors may end
-        differently in a product of another shape.
+        A product with several readers at once would be faster for these, and dearer for one: a sum
+        over factors may end differently in a product of another shape, so all need to have one.
         """
+        readers = [self._reader(history).astype(np.float32) for history in histories]
         scores = np.empty((len(histories), len(self.factors_)), np.float32)
-        for start in range(0, len(histories), PANEL):
-            block = histories[start : start + PANEL]
-            panel = np.zeros((PANEL, self.factors_.shape[1]), np.float32)
-            for row, history in zip(panel, block, strict=False):
-                row[:] = self._reader(history)
-            scores[start : start + PANEL] = (self.factors_ @ panel.T).T[: len(block)]
+        for start in range(0, len(self.factors_), BLOCK_BOOKS):
+            books = slice(start, start + BLOCK_BOOKS)
+            for row, reader in zip(scores, readers, strict=True):
+                np.dot(self.factors_[books], reader, out=row[books])
         scores[:, self.unliked_] = -np.inf
         scores[[not len(history.liked) for history in histories]] = -np.inf
         return scores
 
     def _reader(self, history: History) -> npt.NDArray[np.float64]:
         """The reader's factors; zeros for one who likes nothing."""
+        if not len(history.liked):
+            return np.zeros(self.factors_.shape[1])
         factors, confidence = self._liked(history.profile(self.recency_))
-        wanted = confidence @ factors
-        _, reader, _ = lapack.dposv(self._normal_matrix(factors, confidence), wanted, lower=True)
-        return reader
+        return self._solved(factors, confidence, confidence @ factors)
 
     def similarity(self, book_num: int) -> Scores:
         """Cosine of the books' factors."""
@@ -153,7 +152,9 @@ class MatrixFactorizationRecommender(Recommender):
         """The terms of the paper's eq. 7, which sum to the score."""
         factors, confidence = self._liked(history.profile(self.recency_))
         asked = self.factors_[book_nums].astype(np.float64)
-        towards = np.linalg.solve(self._normal_matrix(factors, confidence), asked.T)
+        if not len(factors) or not len(asked):
+            return np.zeros((len(asked), len(factors)), np.float32)
+        towards = self._solved(factors, confidence, asked.T)
         return ((factors @ towards).T * confidence).astype(np.float32)
 
     def _liked(self, profile: History) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -163,12 +164,21 @@ class MatrixFactorizationRecommender(Recommender):
             1 + self.config.alpha * profile.weights.astype(np.float64),
         )
 
-    def _normal_matrix(
-        self, factors: npt.NDArray[np.float64], confidence: npt.NDArray[np.float64]
+    def _solved(
+        self,
+        factors: npt.NDArray[np.float64],
+        confidence: npt.NDArray[np.float64],
+        wanted: npt.NDArray[np.float64],
     ) -> npt.NDArray[np.float64]:
-        """Y^T C Y + regularization I: `gram_` has all books at confidence 1 already."""
+        """
+        (Y^T C Y + regularization I)^-1 `wanted`; `gram_` has all books at confidence 1 already.
+
+        The matrix is symmetric: half of it is formed, and looked at.
+        """
         scaled = factors * np.sqrt(confidence - 1)[:, np.newaxis]
-        return self.gram_ + scaled.T @ scaled  # of itself: BLAS forms half of it, and mirrors
+        normal = blas.dsyrk(1, scaled.T, beta=1, c=self.gram_.T)
+        _, solution, _ = lapack.dposv(normal, wanted, overwrite_a=True)
+        return solution
 
     def save(self, folder: Path) -> None:
         """Write the factors of the books."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from pipelines.models.artifact import Array, Artifact
-from pipelines.models.base import BookNums, Scores
+from pipelines.models.base import Scores
 
 Nums = npt.NDArray[np.int32]
 Cosines = npt.NDArray[np.float32]
@@ -64,15 +64,6 @@ class NeighbourLists:
         row = slice(self.indptr[book_num], self.indptr[book_num + 1])
         scores[self.indices[row]] = self.cosines[row]
         return scores
-
-    def entries(self, book_nums: BookNums) -> tuple[Nums, Cosines, npt.NDArray[np.int64]]:
-        """Neighbours and cosines of several books, list after list, and the length of each."""
-        starts, stops = self.indptr[book_nums], self.indptr[book_nums + 1]
-        sizes = stops - starts
-        # Positions of the lists' entries: an offset that jumps where a list ends.
-        positions = np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
-        positions += np.arange(len(positions))
-        return self.indices[positions], self.cosines[positions], sizes
 
 
 class RowProducts:

@@ -1,6 +1,5 @@
 """Pages of other origins that may call from a browser: those that settings name, and no others."""
 
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,8 +24,8 @@ class CrossOrigin:
         self._cors: CORSMiddleware | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origin = Headers(scope=scope).get("origin") if scope["type"] == "http" else None
-        if origin is None or origin not in (allowed := _allowed(scope)):
+        origin = scope["state"]["headers"].get("origin") if scope["type"] == "http" else ""
+        if not origin or origin not in (allowed := _allowed(scope)):
             await self._app(scope, receive, send)
             return
         if self._cors is None:

@@ -5,18 +5,19 @@ Pure ASGI: Starlette's BaseHTTPMiddleware costs more than a whole request does h
 """
 
 import asyncio
+import os
 import re
 import time
+from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
-from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.bootstrap import Components
 from serving.gateway.errors import internal_problem, problem
-from serving.metrics import ServingMetrics
+from serving.gateway.indexed_headers import IndexedHeaders
 
 log = structlog.get_logger()
 
@@ -30,22 +31,30 @@ MAX_IN_FLIGHT = 512
 """Requests at once; more would only wait, and then not be answered in that time."""
 
 REQUEST_ID = "x-request-id"
+_REQUEST_ID = REQUEST_ID.encode()
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_POLICY = b"content-security-policy"
+_API_HEADERS = (*_HEADERS, (_POLICY, b"default-src 'none'; frame-ancestors 'none'"))
 # Swagger UI starts from a script in its page, and writes styles into elements.
 _DOCS_POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+    b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
 )
+_DOCS_HEADERS = (*_HEADERS, (_POLICY, _DOCS_POLICY))
+_HTTPS_ALONE = (b"strict-transport-security", b"max-age=31536000")
+_OURS = frozenset({name for name, _ in (*_API_HEADERS, _HTTPS_ALONE)} | {_REQUEST_ID})
+"""What nothing behind the edge has a say in."""
+_CACHE = b"cache-control"
+_API_CACHE, _DOCS_CACHE = (_CACHE, b"no-store"), (_CACHE, b"public, max-age=3600")
 
 
 class Edge:
@@ -61,15 +70,16 @@ class Edge:
             return
         exchange = _Exchange(scope, send)
         _keep_encoded_slashes(scope)
-        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
-            self._in_flight += 1
-            try:
-                otherwise = await self._answered(scope, receive, exchange)
-                if otherwise is not None and exchange.status is None:
-                    await otherwise(scope, receive, exchange.send)
-            finally:
-                self._in_flight -= 1
-                exchange.record()
+        before = structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        self._in_flight += 1
+        try:
+            otherwise = await self._answered(scope, receive, exchange)
+            if otherwise is not None and exchange.status is None:
+                await otherwise(scope, receive, exchange.send)
+        finally:
+            self._in_flight -= 1
+            exchange.record()
+            structlog.contextvars.reset_contextvars(**before)
 
     async def _answered(
         self, scope: Scope, receive: Receive, exchange: "_Exchange"
@@ -77,16 +87,12 @@ class Edge:
         """Let the application answer; gives what to answer where it did not."""
         if self._in_flight > MAX_IN_FLIGHT and scope["path"] not in _QUIET:
             return _unavailable(exchange.request_id, "too many requests at once")
-        deadline = asyncio.timeout(ANSWER_SECONDS)
-
-        async def send(message: Message) -> None:
-            deadline.reschedule(None)  # whoever reads slowly may
-            await exchange.send(message)
-
+        exchange.deadline = deadline = asyncio.timeout(ANSWER_SECONDS)
         try:
             async with deadline:
-                await self._app(scope, receive, send)
+                await self._app(scope, receive, exchange.send)
         except Exception:  # the edge of the process: nothing of a defect leaves it
+            exchange.deadline = None
             if deadline.expired():
                 log.warning("request_timed_out")
                 return _unavailable(exchange.request_id, f"no answer within {ANSWER_SECONDS} s")
@@ -100,8 +106,11 @@ class _Exchange:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.status: int | None = None
-        self.request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = self.request_id
+        self.deadline: asyncio.Timeout | None = None
+        """Until the answer begins, while it is waited for; whoever reads slowly may."""
+        headers = IndexedHeaders(scope)
+        self.request_id = _request_id(headers)
+        scope.setdefault("state", {}).update(request_id=self.request_id, headers=headers)
         self._scope = scope
         self._send = send
         self._started = time.perf_counter()
@@ -109,15 +118,21 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
-            headers = MutableHeaders(scope=message)
-            headers.update(_HEADERS)
-            headers[REQUEST_ID] = self.request_id
-            if self._scope["scheme"] == "https":
-                headers["Strict-Transport-Security"] = "max-age=31536000"
-            is_docs = self._scope["path"].startswith("/docs")
-            headers["Content-Security-Policy"] = _DOCS_POLICY if is_docs else _API_POLICY
-            headers.setdefault("Cache-Control", "public, max-age=3600" if is_docs else "no-store")
+            if self.deadline is not None:
+                self.deadline.reschedule(None)
+            message["headers"] = self._headers(message["headers"])
         await self._send(message)
+
+    def _headers(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        headers = [header for header in given if header[0] not in _OURS]
+        is_docs = self._scope["path"].startswith("/docs")
+        if not any(name == _CACHE for name, _ in headers):
+            headers.append(_DOCS_CACHE if is_docs else _API_CACHE)
+        headers += _DOCS_HEADERS if is_docs else _API_HEADERS
+        headers.append((_REQUEST_ID, self.request_id.encode()))
+        if self._scope["scheme"] == "https":
+            headers.append(_HTTPS_ALONE)
+        return headers
 
     def record(self) -> None:
         seconds = time.perf_counter() - self._started
@@ -125,26 +140,19 @@ class _Exchange:
         method = self._scope["method"] if self._scope["method"] in _METHODS else "other"
         # Without a status the caller hung up before there was an answer: nginx writes 499 too.
         status = self.status or 499
-        metrics: ServingMetrics = self._scope["app"].state.components.metrics
-        metrics.requests.labels(route, method, str(status)).inc()
-        metrics.latency.labels(route).observe(seconds)
-        write = log.debug if route in _QUIET else log.info
-        write(
-            "request_answered",
-            method=method,
-            route=route,
-            status=status,
-            milliseconds=round(seconds * 1000, 2),
-        )
+        parts: Components = self._scope["app"].state.components
+        parts.metrics.requests.labels(route, method, str(status)).inc()
+        parts.metrics.latency.labels(route).observe(seconds)
+        parts.access_log.note(method, route, status, seconds, quiet=route in _QUIET)
 
 
 def _unavailable(request_id: str, detail: str) -> Response:
     return problem(request_id, 503, detail, headers={"Retry-After": "1"})
 
 
-def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get(REQUEST_ID, "")
-    return given if _SAFE_REQUEST_ID.fullmatch(given) else uuid4().hex
+def _request_id(headers: IndexedHeaders) -> str:
+    given = headers.get(REQUEST_ID)
+    return given if _SAFE_REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
 
 
 def _keep_encoded_slashes(scope: Scope) -> None:

@@ -4,7 +4,7 @@ What stands before the application: which host is meant, who asks, how often, an
 Pure ASGI, within the edge. Who asks lies in the request's state as `principal`.
 """
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,7 +29,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         security: Security = scope["app"].state.components.security
-        headers = Headers(scope=scope)
+        headers: Headers = scope["state"]["headers"]
         allowance, refusal = await _admitted(scope, headers, security)
         if allowance is not None:
             send = _telling(send, allowance)
@@ -69,10 +69,12 @@ def _too_many(scope: Scope, allowance: Allowance) -> Response | None:
 def _telling(send: Send, allowance: Allowance) -> Send:
     async def telling(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
+            headers = message["headers"]
             # A stricter limit that the application found is the one to tell.
-            if "ratelimit-limit" not in headers:
-                headers.update(allowance.headers())
+            if not any(name == b"ratelimit-limit" for name, _ in headers):
+                told = allowance.headers().items()
+                added = [(name.lower().encode(), value.encode()) for name, value in told]
+                message["headers"] = [*headers, *added]
         await send(message)
 
     return telling

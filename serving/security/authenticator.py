@@ -106,8 +106,18 @@ class Authenticator:
 
     def _unknown(self, scope: Scope, headers: Headers) -> Principal:
         if self._open_to_anyone or (self._local_may_serve and _is_local(scope, headers)):
-            return Principal("local", address_of(scope), frozenset({Role.SERVICE}))
-        return Principal("anonymous", address_of(scope))
+            return _local(address_of(scope))
+        return _anonymous(address_of(scope))
+
+
+@lru_cache(4096)
+def _local(address: str) -> Principal:
+    return Principal("local", address, frozenset({Role.SERVICE}))
+
+
+@lru_cache(4096)
+def _anonymous(address: str) -> Principal:
+    return Principal("anonymous", address)
 
 
 def _credential(headers: Headers) -> str | None:

@@ -10,6 +10,7 @@ import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 
 from limits import RateLimitItem, parse
@@ -28,8 +29,7 @@ MAX_LEASES = 10_000
 PREFIX = "bookrec:limit"
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(NamedTuple):
     """What somebody may still ask; `reset_seconds` until there is more again."""
 
     policy: str

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from pipelines.data.interactions import History, Interactions, TrainingData
 from pipelines.errors import ArtifactError, NotFittedError
@@ -209,6 +210,9 @@ class RecommenderContract(ABC):
         loaded = self.load(folder)
         arrays = {k: v for k, v in vars(loaded).items() if isinstance(v, np.ndarray)}
         assert all(is_mapped(array) for array in arrays.values())
+        for matrix in (value for value in vars(loaded).values() if sparse.issparse(value)):
+            assert is_mapped(matrix.data)
+            assert is_mapped(matrix.indices)
 
 
 class PersonalContract(RecommenderContract):

@@ -10,7 +10,6 @@ from pipelines.errors import UnknownPartError
 from pipelines.models.bundle import BundleConfig, ModelBundle, Read
 from pipelines.models.factory import create
 from pipelines.models.hybrid import HybridConfig, HybridRecommender
-from pipelines.models.matrix_factorization import PANEL
 from pipelines.models.popularity import PopularityRecommender
 from pipelines.models.reranking import UNCHANGED, Filters, Reranking
 from tests.factories import N_BOOKS, books_frame, catalogue
@@ -24,7 +23,7 @@ PARTS = (
     "matrix_factorization",
     "content",
 )
-N_READERS = 3 * PANEL + 5
+N_READERS = 53
 
 
 def rows() -> Interactions:

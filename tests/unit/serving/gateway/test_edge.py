@@ -5,6 +5,7 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from serving.bootstrap import Components
+from tests.serving_parts import ADMIN_TOKEN, Shelf, bundle, client, parts
 
 READER = "/api/v1/users/3/recommendations"
 
@@ -95,3 +96,13 @@ def test_what_does_not_exist_is_a_problem_too(
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["type"] == "about:blank"
+
+
+def test_of_a_share_of_requests_the_errors_are_all_logged(shelf: Shelf):
+    shelf.publish(bundle())
+    components = parts(shelf, api={"admin_token": ADMIN_TOKEN, "access_log_share": 0})
+    with client(components) as http, capture_logs() as logs:
+        assert http.get("/livez").status_code == 200
+        assert http.get("/nowhere").status_code == 404
+    (line,) = (log for log in logs if log["event"] == "request_answered")
+    assert line["status"] == 404
