@@ -12,9 +12,9 @@ import structlog
 
 from pipelines.errors import ArtifactError, NoModelError, RegistryError
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.model_check import checked
 from pipelines.registry import CHAMPION, CONTENT, ModelVersion, Registry
 from serving.last_model import LastModel
-from serving.model_check import checked
 
 log = structlog.get_logger()
 

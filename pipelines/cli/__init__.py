@@ -13,6 +13,7 @@ from pipelines.cli import (
     models,
     operations,
     quality,
+    releases,
     runs,
     token,
     users,
@@ -34,13 +35,14 @@ app.command()(models.recommend)
 app.command()(models.similar)
 app.command()(models.search)
 app.command()(models.export)
-app.command("models")(models.list_models)
+app.command()(releases.rollback)
 app.command()(quality.quality)
 app.command()(forget.forget)
 app.command()(operations.doctor)
 app.command()(operations.up)
 app.command()(operations.stop)
 app.command()(token.token)
+app.add_typer(releases.app, name="models")
 app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
 app.add_typer(data.app, name="data")
