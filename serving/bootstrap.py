@@ -27,6 +27,7 @@ from serving.model_slot import ModelSlot, SlotObserver
 from serving.recommending.readers import Recommendations
 from serving.recommending.shelves import Shelves
 from serving.refusal_events import RefusalEvents
+from serving.releases import Releases
 from serving.security.components import Security, compose_security
 from serving.tracking import tracking_uri
 from serving.warming import CacheWarming
@@ -54,6 +55,7 @@ class Components:
     security: Security
     database: Database
     feedback: Feedback
+    releases: Releases
     generations: Generations
     local_cache: LocalCache[Any]
     poll_seconds: float
@@ -72,6 +74,7 @@ class Components:
                 await self.cache.close()
                 await self.bulk_cache.close()
                 self.database.close()
+                self.releases.close()
                 self.generations.close()
 
 
@@ -148,6 +151,7 @@ def assemble(
             seconds=settings.cache.recent_seconds,
             counted=metrics.feedback,
         ),
+        releases=Releases(settings, slot.registry),
         generations=generations,
         local_cache=LocalCache(settings.cache.local_bytes, settings.cache.local_seconds),
         poll_seconds=settings.api.poll_seconds,
