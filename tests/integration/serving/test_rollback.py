@@ -55,7 +55,8 @@ def _until_all_answer(served: Served, version: int) -> list[str]:
     deadline = time.monotonic() + 20
     while len(sources) < 10:
         # A worker keeps its connections: a new one may reach another.
-        told = httpx.get(f"{served.http.base_url}{ANN}").json()
+        told = httpx.get(f"{served.http.base_url}{ANN}", headers=admin()).json()
+        time.sleep(0.02)
         sources = [*sources, told["source"]] if told["model_version"] == version else []
         assert time.monotonic() < deadline, served.log.read_text()[-4000:]
     return sources
