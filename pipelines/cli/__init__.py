@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli import (
+    config,
     data,
     forget,
     keys,
@@ -45,6 +46,7 @@ app.command()(token.token)
 app.add_typer(releases.app, name="models")
 app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
+app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
 app.add_typer(webhooks.app, name="webhooks")
 
