@@ -88,11 +88,11 @@ def failing_at_once() -> Iterator[None]:
     Raises:
         AirflowFailException: the cause will not go away by itself.
     """
-    from pipelines.errors import ConfigurationError, DataError, ModelError
+    from pipelines.errors import ConfigurationError, DataError, ModelError, ReleaseError
 
     try:
         yield
-    except (ConfigurationError, DataError, ModelError) as error:
+    except (ConfigurationError, DataError, ModelError, ReleaseError) as error:
         raise AirflowFailException(str(error)) from error
 
 

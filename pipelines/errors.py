@@ -15,6 +15,8 @@ BookrecError
 │   ├── NoProviderError         a provider of embeddings is not set up on this machine
 │   └── ArtifactError           a model folder is missing, of another format, or fails its checksum
 ├── RegistryError               the model registry is unreachable or lacks what was asked for
+├── ReleaseError                another version cannot become champion as asked
+│   └── UnknownVersionError     the registry has no such version
 ├── StorageError                a run folder, the database or an embedded server is unusable
 ├── AccountError                an account or key cannot be made or changed as asked
 ├── GrantError                  a password, key or refresh token gives no access
@@ -104,6 +106,18 @@ class ArtifactError(ModelError):
 
 class RegistryError(BookrecError):
     """The model registry is unreachable or lacks what was asked for."""
+
+
+class ReleaseError(BookrecError):
+    """Another version cannot become champion as asked."""
+
+
+class UnknownVersionError(ReleaseError):
+    """The registry has no such version."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__(f"there is no version {version}: `bookrec models` lists those there are")
 
 
 class StorageError(BookrecError):

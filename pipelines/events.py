@@ -10,7 +10,13 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field
 
-EventType = Literal["model.promoted", "model.refused", "data.batch_refused", "data.drift_found"]
+EventType = Literal[
+    "model.promoted",
+    "model.rolled_back",
+    "model.refused",
+    "data.batch_refused",
+    "data.drift_found",
+]
 
 _NAMESPACE = UUID("1f0b9d6e-5b0a-4f57-9c39-6c1f3b1d7a42")
 
@@ -45,6 +51,18 @@ class ModelPromoted(Event):
     version: int
     run_id: str
     metrics: dict[str, float]
+
+
+class ModelRolledBack(Event):
+    """Somebody made another version champion; the service is about to load it."""
+
+    type: ClassVar[EventType] = "model.rolled_back"
+
+    model: str
+    version: int
+    from_version: int
+    who: str
+    why: str
 
 
 class ModelRefused(Event):

@@ -354,6 +354,11 @@ class MlflowRegistry:
         with _translated():
             self._client.set_model_version_tag(self._model, str(version), name, value)
 
+    def describe(self, version: int, text: str) -> None:
+        """Say what a version is, in Markdown; replaces what was said."""
+        with _translated():
+            self._client.update_model_version(self._model, str(version), text)
+
     def rewrite(self, version: int, write: Callable[[Path, Path], bool]) -> bool:
         """
         Put another bundle in the place of a version's, and tag the version with its content.

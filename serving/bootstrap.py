@@ -31,6 +31,7 @@ from serving.readers import Readers
 from serving.recommending.readers import Recommendations
 from serving.recommending.shelves import Shelves
 from serving.refusal_events import RefusalEvents
+from serving.releases import Releases
 from serving.security.components import Security, compose_security
 from serving.tracking import tracking_uri
 from serving.warming import CacheWarming
@@ -60,6 +61,7 @@ class Components:
     database: Database
     feedback: Feedback
     readers: Readers
+    releases: Releases
     generations: Generations
     local_cache: LocalCache[Any]
     poll_seconds: float
@@ -78,6 +80,7 @@ class Components:
                 await self.cache.close()
                 await self.bulk_cache.close()
                 self.database.close()
+                self.releases.close()
                 self.generations.close()
 
 
@@ -156,6 +159,7 @@ def assemble(
         readers=Readers(
             slot, database, generations, ErasureKey.of(settings), partial(_forget, settings)
         ),
+        releases=Releases(settings, slot.registry),
         generations=generations,
         local_cache=LocalCache(settings.cache.local_bytes, settings.cache.local_seconds),
         poll_seconds=settings.api.poll_seconds,

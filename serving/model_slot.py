@@ -12,9 +12,9 @@ import structlog
 
 from pipelines.errors import ArtifactError, NoModelError, RegistryError
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.model_check import checked
 from pipelines.registry import CHAMPION, CONTENT, ModelVersion, Registry
 from serving.last_model import LastModel
-from serving.model_check import checked
 
 log = structlog.get_logger()
 
@@ -111,7 +111,7 @@ class ModelSlot:
         observers: Sequence[SlotObserver] = (),
     ) -> None:
         self.alias = alias
-        self._registry = registry
+        self.registry = registry
         self._model_cache = model_cache
         self._last = last
         self._is_confirmed = False
@@ -219,7 +219,7 @@ class ModelSlot:
     def _wanted(self) -> ModelVersion | None:
         self._asking_since = self._clock()
         try:
-            return self._registry.by_alias(self.alias)
+            return self.registry.by_alias(self.alias)
         finally:
             self._asking_since = None
 
@@ -241,7 +241,7 @@ class ModelSlot:
     def _load(self, wanted: ModelVersion) -> bool:
         started = self._clock()
         try:
-            folder = self._registry.fetch(wanted.version, self._model_cache)
+            folder = self.registry.fetch(wanted.version, self._model_cache)
             bundle = checked(self._open, folder)
         except (RegistryError, ArtifactError) as error:
             self._retry_at = self._clock() + RETRY_SECONDS

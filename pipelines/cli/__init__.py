@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from pipelines.cli import (
+    config,
     data,
     forget,
     keys,
     models,
     operations,
     quality,
+    releases,
     runs,
     token,
     users,
@@ -34,15 +36,17 @@ app.command()(models.recommend)
 app.command()(models.similar)
 app.command()(models.search)
 app.command()(models.export)
-app.command("models")(models.list_models)
+app.command()(releases.rollback)
 app.command()(quality.quality)
 app.command()(forget.forget)
 app.command()(operations.doctor)
 app.command()(operations.up)
 app.command()(operations.stop)
 app.command()(token.token)
+app.add_typer(releases.app, name="models")
 app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
+app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
 app.add_typer(webhooks.app, name="webhooks")
 

@@ -27,7 +27,7 @@ def acting(action: str, target: str) -> "Iterator[Session]":
     """A transaction that is on record under the name of whoever runs this command."""
     from pipelines.storage.audit import Act, audited
 
-    with _database() as url, audited(url, Act(f"shell:{_whoami()}", action, target)) as session:
+    with _database() as url, audited(url, Act(f"shell:{whoami()}", action, target)) as session:
         yield session
 
 
@@ -58,7 +58,8 @@ def _database() -> Iterator[str]:
         yield settings.database_url.get_secret_value()
 
 
-def _whoami() -> str:
+def whoami() -> str:
+    """Whoever runs this command, as the system knows them."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

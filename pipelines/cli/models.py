@@ -1,4 +1,4 @@
-"""Commands that ask a registered model: recommend, similar, search, export, models."""
+"""Commands that ask a registered model: recommend, similar, search, export."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
 
 from pipelines.cli.output import AsJson, console, print_json, progress_console
 from pipelines.cli.wishes import (
@@ -170,22 +169,3 @@ def export(
         print_json(told)
     else:
         console.print(f"{rows:,} rows for {readers:,} readers in {output}", soft_wrap=True)
-
-
-def list_models(as_json: AsJson = False) -> None:
-    """Registered versions, newest first, with their aliases and metrics."""
-    from pipelines.registry import MlflowRegistry
-    from pipelines.storage.services import running_services
-
-    with running_services(get_settings(), redis=False) as settings:
-        versions = MlflowRegistry.from_settings(settings).versions()
-    if as_json:
-        print_json([asdict(v) for v in versions])
-        return
-    table = Table("Version", "Aliases", "Created", "Source", "NDCG@10", "Coverage@10")
-    for v in versions:
-        measured = (v.tags.get(name, "") for name in ("ndcg_at_10", "coverage_at_10"))
-        created = f"{v.created_at:%Y-%m-%d %H:%M}"
-        source = v.tags.get("source", "")
-        table.add_row(str(v.version), ", ".join(v.aliases), created, source, *measured)
-    console.print(table if versions else "No version yet: run the pipeline first (`bookrec run`).")

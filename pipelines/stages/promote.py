@@ -7,10 +7,13 @@ import pandas as pd
 import structlog
 
 from pipelines.evaluation.gate import GateRules, decide
-from pipelines.events import ModelPromoted, ModelRefused
+from pipelines.events import ModelRefused
 from pipelines.registry import CHAMPION, RETRAIN_WANTED, ModelVersion
+from pipelines.release.moving import carry_out, settled, turn
+from pipelines.release.promotion import planned
 from pipelines.stages.evaluate import BASELINE, HYBRID
 from pipelines.stages.run_context import RunContext, Summary
+from pipelines.storage.alias_moves import AliasMove
 from pipelines.storage.announcements import announce_champion
 from pipelines.storage.outbox import Outbox
 from pipelines.storage.repositories import ModelRelease, ReleaseRepository
@@ -20,32 +23,44 @@ log = structlog.get_logger()
 
 def run(ctx: RunContext) -> Summary:
     """
-    Record the decision in PostgreSQL, then move the alias: the record is never behind.
+    Record the decision, and the move if there is one, then move the alias.
 
-    A version is judged once: a repeated stage finds its decision again.
+    A version is judged once: a repeated stage finds its decision again, and finishes its move.
     """
     version: int = ctx.summary("register")["version"]
     with ctx.stage("promote", inputs=["evaluate", "register"]) as draft:
-        with ctx.unit_of_work() as session:
-            releases = ReleaseRepository(session)
-            releases.take_turns()
-            release = releases.find(ctx.settings.registered_model, version)
-            if release is None:
-                release = _judged(ctx, version)
-                releases.record(release)
-                if not release.accepted:
-                    Outbox(session).write(_refused(release))
-        promoted = release.accepted and _promote(ctx, release)
-        if promoted:
+        with turn(ctx.database_url) as session:
+            release, move = _decided(ctx, version)
+            if move is not None:
+                carry_out(session, ctx.registry, release.model, move)
+        if move is not None:
             announce_champion(ctx.settings, version)
-        log.info("model_judged", version=version, accepted=release.accepted, promoted=promoted)
+        log.info(
+            "model_judged", version=version, accepted=release.accepted, promoted=move is not None
+        )
         draft.summary |= {
             "version": version,
             "accepted": release.accepted,
-            "promoted": promoted,
+            "promoted": move is not None,
             "reasons": list(release.decision["reasons"]),
         }
     return draft.summary
+
+
+def _decided(ctx: RunContext, version: int) -> tuple[ModelRelease, AliasMove | None]:
+    """The decision and the move that follows from it, committed before the alias moves."""
+    model = ctx.settings.registered_model
+    with ctx.unit_of_work() as session:
+        standing = settled(session, ctx.registry, model)
+        releases = ReleaseRepository(session)
+        release = releases.find(model, version)
+        if release is None:
+            release = _judged(ctx, version)
+            releases.record(release)
+            if not release.accepted:
+                Outbox(session).write(_refused(release))
+        move = planned(session, standing, release) if release.accepted else None
+    return release, move
 
 
 def _judged(ctx: RunContext, version: int) -> ModelRelease:
@@ -82,27 +97,3 @@ def _refused(release: ModelRelease) -> ModelRefused:
         version=release.version,
         reasons=tuple(release.decision["reasons"]),
     )
-
-
-def _promoted(release: ModelRelease) -> ModelPromoted:
-    return ModelPromoted(
-        occasion=f"{release.model}/{release.run_id}/{release.version}",
-        model=release.model,
-        version=release.version,
-        run_id=release.run_id,
-        metrics=release.metrics["metrics"],
-    )
-
-
-def _promote(ctx: RunContext, release: ModelRelease) -> bool:
-    """Move the alias unless a newer version has it; whether this version is champion now."""
-    version = release.version
-    with ctx.unit_of_work() as session:
-        ReleaseRepository(session).take_turns()
-        champion = ctx.registry.by_alias(CHAMPION)
-        if champion is not None and champion.version > version:
-            return False
-        ctx.registry.set_alias(CHAMPION, version)
-        # Whoever is killed before this is committed repeats both, and it is the same event.
-        Outbox(session).write(_promoted(release))
-        return True

@@ -140,6 +140,26 @@ class ModelReleaseRow(Base):
     decided_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class AliasMoveRow(Base):
+    """One row for each move of an alias, committed before the alias moves; kept for ever."""
+
+    __tablename__ = "alias_moves"
+
+    number: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    model: Mapped[str] = mapped_column(String(128))
+    alias: Mapped[str]
+    action: Mapped[str]
+    from_version: Mapped[int | None]
+    to_version: Mapped[int]
+    who: Mapped[str]
+    why: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    moved_at: Mapped[datetime | None]
+    """Unset where the process ended before the alias had moved, or before it could say so."""
+
+    __table_args__ = (Index("alias_moves_by_model", "model", "alias", "number"),)
+
+
 class DataProfileRow(Base):
     """One row for each batch that was profiled, refused ones too."""
 

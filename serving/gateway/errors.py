@@ -21,10 +21,13 @@ from pipelines.errors import (
     GrantError,
     NoModelError,
     NoSearchError,
+    RegistryError,
+    ReleaseError,
     RepeatedKeyError,
     StorageError,
     UnknownPartError,
     UnknownReaderError,
+    UnknownVersionError,
 )
 from serving.gateway.schemas import Problem
 
@@ -73,6 +76,15 @@ TABLE: dict[type[BookrecError], Shown] = {
         "Accounts unavailable",
         retry_after=5,
         detail="accounts and keys are out of reach: tokens that were given before still work",
+    ),
+    ReleaseError: Shown(HTTPStatus.CONFLICT, "not-released", "Cannot become champion"),
+    UnknownVersionError: Shown(HTTPStatus.NOT_FOUND, "unknown-version", "Unknown version"),
+    RegistryError: Shown(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "no-registry",
+        "Registry unavailable",
+        retry_after=5,
+        detail="the registry is out of reach: the model in service goes on answering",
     ),
     AccountError: Shown(HTTPStatus.CONFLICT, "account", "Account cannot be changed so"),
     ConfigurationError: Shown(

@@ -43,7 +43,7 @@ def report(
         slices(models, served),
         learning(curve),
         weights(blend),
-        _measured_on(models[served]["split"]),
+        measured_on(models[served]["split"]),
     ]
     return Page("Evaluation", run_id, date, [s for s in sections if s is not None])
 
@@ -67,7 +67,8 @@ def _in_short(models: Mapping[str, Measured], served: str) -> Section:
     )
 
 
-def _measured_on(split: Mapping[str, Any]) -> Section:
+def measured_on(split: Mapping[str, Any]) -> Section:
+    """How rows were shared out between learning and judging."""
     purposes = {"train": "learn from", "validation": "choose by", "test": "judge by"}
     rows = [
         [f"Ratings to {purpose}", f"{split['rows'][part]:,}", percent(100 * split["shares"][part])]

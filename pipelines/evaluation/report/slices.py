@@ -47,7 +47,7 @@ def _slice_chart(title: str, found: Mapping[str, Mapping[str, Any]]) -> Chart:
     own = found[served]
     says = _best_and_worst(served, {n: s for n, s in own.items() if s["n_readers"] >= ENOUGH})
     for rival in rivals:
-        lost = [n for n in own if n in found[rival] and _clearly_better(found[rival][n], own[n])]
+        lost = [n for n in own if n in found[rival] and clearly_better(found[rival][n], own[n])]
         where = f"with {joined([wording.slice_name(n) for n in lost])}" if lost else "nowhere"
         says += f"; {rival} is clearly better {where}"
     labels = {n: f"{wording.slice_name(n)} ({int(s['n_readers']):,})" for n, s in own.items()}
@@ -68,7 +68,8 @@ def _best_and_worst(served: str, told: Mapping[str, Any]) -> str:
     )
 
 
-def _clearly_better(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+def clearly_better(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether the intervals of two slices do not meet."""
     return one[f"{METRIC}_low"] > other[f"{METRIC}_high"]
 
 

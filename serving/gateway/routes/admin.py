@@ -4,10 +4,12 @@ import asyncio
 
 from fastapi import APIRouter, HTTPException, Request, status
 
+from pipelines.errors import ReleaseError
 from pipelines.storage.audit import Act
 from serving.bootstrap import Components
 from serving.gateway.deps import Caller, Parts
 from serving.gateway.errors import described
+from serving.gateway.release_schemas import Move, RollbackWish
 from serving.gateway.schemas import WarmReport
 
 LOOK_SECONDS = 5.0
@@ -46,6 +48,30 @@ async def warm_state(parts: Parts) -> WarmReport:
     if state is None:
         raise HTTPException(404, "no warm-up of this version was asked for")
     return WarmReport.model_validate(state)
+
+
+@router.post(
+    "/models/rollback",
+    summary="Make another version champion",
+    responses=described(404, 409, 422),
+)
+async def rollback(asked: RollbackWish, request: Request, parts: Parts, caller: Caller) -> Move:
+    """
+    The one before, or any that passes the checks of a model in service; workers follow at once.
+
+    Whoever gets no answer looks at the history first: it may have been done.
+    """
+    target = "version:before" if asked.to is None else f"version:{asked.to}"
+    act = Act(caller.actor, "model.rollback", target, request.state.request_id)
+    try:
+        move = await parts.releases.roll_back(
+            asked.to, who=caller.actor, why=asked.reason, force=asked.force
+        )
+    except ReleaseError:
+        await parts.security.accounts.note(act, "failed")
+        raise
+    await parts.security.accounts.note(act, "done")
+    return Move.of(move)
 
 
 async def _is_up_to_date(parts: Components, *, retry_refused: bool = False) -> bool:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pipelines.errors import DataQualityError
-from pipelines.stages import STAGES, promote
+from pipelines.registry import MlflowRegistry
+from pipelines.stages import STAGES
 from pipelines.stages.pipeline import execute, run_pipeline
 from pipelines.stages.run_context import RunContext
 from pipelines.storage.outbox import Outbox
-from pipelines.storage.repositories import ModelRelease
 from pipelines.storage.webhooks import WebhookRepository
 from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_ratings
 from tests.receiver import receiving
@@ -124,31 +124,26 @@ def test_a_stage_sends_at_once_what_it_has_to_tell(make_context: MakeContext):
     assert [json.loads(got.body)["type"] for got in receiver.received] == ["data.batch_refused"]
 
 
-class CutShort:
-    """A registry whose process dies right after it has moved the alias, the first time."""
+def test_a_promotion_that_was_cut_short_is_told_when_it_is_repeated(
+    make_context: MakeContext, monkeypatch: pytest.MonkeyPatch
+):
+    ctx = make_context()
+    listen(ctx)
+    set_alias = MlflowRegistry.set_alias
 
-    def __init__(self) -> None:
-        self.moved: list[int] = []
-
-    def by_alias(self, alias: str) -> None:
-        return None
-
-    def set_alias(self, alias: str, version: int) -> None:
-        self.moved.append(version)
-        if len(self.moved) == 1:
+    def cut_short(registry: MlflowRegistry, alias: str, version: int) -> None:
+        set_alias(registry, alias, version)
+        if alias == "champion":
             raise KeyboardInterrupt
 
-
-def test_a_promotion_that_was_cut_short_is_told_when_it_is_repeated(make_context: MakeContext):
-    ctx, registry = make_context(), CutShort()
-    listen(ctx)
-    vars(ctx)["registry"] = registry
-    release = ModelRelease("m", 3, "run-1", True, {"reasons": []}, {"metrics": {"a": 1.0}}, "f")
-    with pytest.raises(KeyboardInterrupt):
-        promote._promote(ctx, release)
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowRegistry, "set_alias", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            run(ctx)
     assert told(ctx) == []
     for _ in range(2):
-        promote._promote(ctx, release)
-    assert registry.moved == [3, 3, 3]
+        execute("promote", ctx)
     ((kind, data),) = told(ctx)
-    assert (kind, data["version"], data["metrics"]) == ("model.promoted", 3, {"a": 1.0})
+    assert (kind, data["version"]) == ("model.promoted", 1)
+    assert data["metrics"]["ndcg_at_10"] == ctx.summary("evaluate")["ndcg_at_10"]["hybrid"]
+    assert ctx.summary("promote")["promoted"]

@@ -104,6 +104,24 @@ def test_mlflow_holds_one_flat_run_a_model(make_context: MakeContext):
     assert hybrid.data.metrics["data_consistency"] == 1.0
 
 
+def test_a_version_is_described_by_its_model_card(make_context: MakeContext, tmp_path: Path):
+    from mlflow.tracking import MlflowClient
+
+    ctx = make_context()
+    run(ctx)
+    uri = ctx.settings.mlflow_tracking_uri.get_secret_value()
+    client = MlflowClient(uri, uri)
+    version = client.get_model_version(ctx.settings.registered_model, "1")
+    kept = Path(client.download_artifacts(version.run_id, "model_card", str(tmp_path)))
+    assert (kept / "model_card.html").read_text().startswith("<!DOCTYPE html>")
+    card = (kept / "model_card.md").read_text()
+    ndcg = ctx.summary("evaluate")["ndcg_at_10"]["hybrid"]
+    for text in (card, version.description):
+        assert f"NDCG@10 | {ndcg:.3f} (" in text
+    assert f"| Ratings | {len(small_ratings()):,} |" in card
+    assert "model\\_card/" in version.description
+
+
 def test_features_have_another_version_only_where_their_content_changed(make_context: MakeContext):
     first, again = make_context(), make_context("run-2")
     split = again.settings.split.model_copy(update={"test": 0.4})

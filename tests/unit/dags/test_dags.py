@@ -31,6 +31,7 @@ import dags.data_quality_report as quality
 import dags.load_batch as loading
 import dags.deliver_webhooks as webhooks
 import dags.load_feedback as feedback
+import dags.rollback_model as rolling
 loaded = set(sys.modules) - known
 from pathlib import Path
 from airflow.utils.file import list_py_file_paths
@@ -39,6 +40,7 @@ dag, warming = retrain.retrain_recommender(), warm.warm_cache()
 report, load = quality.data_quality_report(), loading.load_batch()
 delivering = webhooks.deliver_webhooks()
 telling = feedback.load_feedback()
+rollback = rolling.rollback_model()
 
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -72,6 +74,9 @@ print(json.dumps({
     "feedback": [t.task_id for t in telling.topological_sort()],
     "feedback_starts": telling.get_task("load").trigger_dag_id,
     "feedback_schedule": str(telling.schedule),
+    "rollback": shown(rollback), "rollback_schedule": str(rollback.schedule),
+    "rollback_params": sorted(rollback.params),
+    "rollback_outlets": [a.name for a in rollback.get_task("rollback").outlets],
     "webhooks": [t.task_id for t in delivering.topological_sort()],
     "webhooks_schedule": str(delivering.schedule),
     "files": sorted(Path(f).name for f in list_py_file_paths(Path(retrain.__file__).parent)),
@@ -159,6 +164,14 @@ def test_what_is_due_is_delivered_every_few_minutes(seen):
     assert seen["webhooks_schedule"] == "*/5 * * * *"
 
 
+def test_a_rollback_is_started_by_hand_tried_once_and_warms_the_cache(seen):
+    (task,) = seen["rollback"].values()
+    assert (task["retries"], task["on_failure"]) == (0, True)
+    assert seen["rollback_schedule"] == "None"
+    assert seen["rollback_params"] == ["reason", "to_version"]
+    assert seen["rollback_outlets"] == ["bookrec_champion"]
+
+
 def test_importing_a_dag_is_fast_and_loads_no_heavy_library(seen):
     assert seen["loaded"] == []
     assert seen["seconds"] < 1.0
@@ -171,6 +184,7 @@ def test_airflow_finds_the_dags_and_opens_nothing_else(seen):
         "load_batch.py",
         "load_feedback.py",
         "retrain_recommender.py",
+        "rollback_model.py",
         "warm_cache.py",
     ]
 

@@ -1,0 +1,104 @@
+"""Commands about versions: `bookrec models`, `bookrec models history`, `bookrec rollback`."""
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.cli.acting import whoami
+from pipelines.cli.output import AsJson, console, print_json
+from pipelines.errors import ConfigurationError
+from pipelines.settings import get_settings
+
+if TYPE_CHECKING:
+    from pipelines.storage.alias_moves import AliasMove
+
+app = typer.Typer(help="Registered versions, newest first; `history` tells how they moved.")
+
+
+@app.callback(invoke_without_command=True)
+def list_models(context: typer.Context, as_json: AsJson = False) -> None:
+    """Registered versions, newest first, with their aliases and metrics."""
+    if context.invoked_subcommand is not None:
+        return
+    from pipelines.registry import MlflowRegistry
+    from pipelines.storage.services import running_services
+
+    with running_services(get_settings(), redis=False) as settings:
+        versions = MlflowRegistry.from_settings(settings).versions()
+    if as_json:
+        print_json([asdict(v) for v in versions])
+        return
+    table = Table("Version", "Aliases", "Created", "Source", "NDCG@10", "Coverage@10")
+    for v in versions:
+        measured = (v.tags.get(name, "") for name in ("ndcg_at_10", "coverage_at_10"))
+        created = f"{v.created_at:%Y-%m-%d %H:%M}"
+        source = v.tags.get("source", "")
+        table.add_row(str(v.version), ", ".join(v.aliases), created, source, *measured)
+    console.print(table if versions else "No version yet: run the pipeline first (`bookrec run`).")
+
+
+@app.command()
+def history(as_json: AsJson = False) -> None:
+    """How the champion came to be: every move of its alias, newest first."""
+    from pipelines.registry import CHAMPION
+    from pipelines.storage.alias_moves import AliasMoves
+    from pipelines.storage.services import running_services
+    from pipelines.storage.unit_of_work import unit_of_work
+
+    with running_services(get_settings(), redis=False) as settings:
+        assert settings.database_url is not None  # noqa: S101 - for mypy: it is known by now
+        with unit_of_work(settings.database_url.get_secret_value()) as session:
+            moves = AliasMoves(session, settings.registered_model, CHAMPION).all()
+    if as_json:
+        print_json([asdict(move) for move in moves])
+    else:
+        console.print(_history(moves) if moves else "No version was champion yet.")
+
+
+def rollback(
+    reason: Annotated[str, typer.Option(help="For those who read the history.")],
+    to: Annotated[
+        int | None,
+        typer.Option(min=1, help="A version; the champion before this one if not given."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also to a version that the gate has not accepted.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make another version champion; running services follow within seconds."""
+    from pipelines.registry import MlflowRegistry
+    from pipelines.release.rollback import roll_back
+    from pipelines.storage.services import running_services
+
+    if not yes:
+        _confirm(to)
+    with running_services(get_settings(), redis=False) as settings:
+        registry = MlflowRegistry.from_settings(settings)
+        who = f"cli:{whoami()}"
+        move = roll_back(settings, registry, to, who=who, why=reason, force=force)
+    if as_json:
+        print_json(asdict(move))
+    else:
+        console.print(f"Version {move.to_version} is champion, instead of {move.from_version}.")
+
+
+def _confirm(to: int | None) -> None:
+    if not sys.stdin.isatty():
+        raise ConfigurationError("no terminal to ask on: give --yes")
+    target = "the champion before this one" if to is None else f"version {to}"
+    typer.confirm(f"Roll back to {target}?", abort=True, err=True)
+
+
+def _history(moves: "list[AliasMove]") -> Table:
+    table = Table("When", "From", "To", "By", "Who", "Why")
+    for m in moves:
+        came_from = "" if m.from_version is None else str(m.from_version)
+        when = f"{m.moved_at:%Y-%m-%d %H:%M:%S}" if m.moved_at else "[yellow]not finished[/]"
+        table.add_row(when, came_from, str(m.to_version), m.action, escape(m.who), escape(m.why))
+    return table

@@ -1,0 +1,1 @@
+"""How a version becomes champion, by the gate or by hand."""

@@ -1,0 +1,72 @@
+"""`bookrec models`, `bookrec models history` and `bookrec rollback`, as a shell calls them."""
+
+import getpass
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+from click.testing import Result
+from typer.testing import CliRunner
+
+from pipelines.cli import app
+from pipelines.errors import ConfigurationError, ReleaseError
+from pipelines.settings import get_settings
+from tests.integration.release.conftest import Releases
+
+pytestmark = pytest.mark.integration
+
+Bookrec = Callable[..., Result]
+
+
+@pytest.fixture
+def bookrec(releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bookrec]:
+    settings = releases.settings
+    monkeypatch.setenv("BOOKREC_HOME", str(settings.home))
+    monkeypatch.setenv("BOOKREC_DATABASE_URL", releases.url)
+    monkeypatch.setenv(
+        "BOOKREC_MLFLOW_TRACKING_URI", settings.mlflow_tracking_uri.get_secret_value()
+    )
+    monkeypatch.setenv("BOOKREC_EXPERIMENT", settings.experiment)
+    monkeypatch.setenv("BOOKREC_REGISTERED_MODEL", settings.registered_model)
+    get_settings.cache_clear()
+    yield lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+    structlog.reset_defaults()  # the command has pointed logs at what was stderr then
+    get_settings.cache_clear()
+
+
+def answered(result: Result):
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_rollback_and_its_history(releases: Releases, bookrec: Bookrec):
+    assert "No version was champion yet" in bookrec("models", "history").stdout
+    releases.released(2)
+    done = bookrec("rollback", "--reason", "complaints [sic]", "--yes")
+    assert done.stdout == "Version 1 is champion, instead of 2.\n"
+    history = answered(bookrec("models", "history", "--json"))
+    assert [(m["from_version"], m["to_version"]) for m in history] == [(2, 1), (1, 2), (None, 1)]
+    assert history[0]["who"] == f"cli:{getpass.getuser()}"
+    shown = bookrec("models", "history").stdout
+    assert "[sic]" in shown
+    assert shown.index("rollback") < shown.index("promote")
+    listed = answered(bookrec("models", "--json"))
+    assert [(v["version"], v["aliases"]) for v in listed] == [(2, []), (1, ["champion"])]
+    assert "champion" in bookrec("models").stdout
+    again = answered(bookrec("rollback", "--to", 2, "--reason", "mended", "--yes", "--json"))
+    assert (again["from_version"], again["to_version"]) == (1, 2)
+
+
+def test_without_a_terminal_it_has_to_be_confirmed_beforehand(releases: Releases, bookrec: Bookrec):
+    releases.released(2)
+    refused = bookrec("rollback", "--reason", "complaints")
+    assert isinstance(refused.exception, ConfigurationError)
+    assert releases.champion == 2
+
+
+def test_a_refusal_is_one_line(releases: Releases, bookrec: Bookrec):
+    releases.released(1)
+    refused = bookrec("rollback", "--reason", "complaints", "--yes")
+    assert isinstance(refused.exception, ReleaseError)
+    assert bookrec("rollback", "--yes").exit_code == 2
