@@ -54,7 +54,8 @@ def service(settings: Settings, name: str, env: Mapping[str, str]) -> Program:
     made = api_program(settings, port=free_port())
     folder = str(settings.home / "bentoml" / name.replace(" ", "-"))
     return Program(name, made.argv, {**made.env, "BENTOML_HOME": folder, **env},
-                   made.address.removesuffix("/docs"), made.health)  # fmt: skip
+                   made.address.removesuffix("/docs"),
+                   made.address.removesuffix("/docs") + "/readyz")  # fmt: skip
 
 
 @contextmanager
@@ -151,9 +152,9 @@ def main() -> None:
         programs = [no_op("raw ASGI no-op", "raw"), no_op(BASE, "fast")]
         programs += [service(settings, name, env) for name, env in VARIANTS.items()]
         found = measure(programs, paths, rounds=arguments.rounds, seconds=arguments.seconds)
+        print(f"{arguments.books:,} books, {len(bundle.users):,} readers, one worker each\n")
+        told = report(found)
         ratios = batch_ratio(service(settings, "batch", VARIANTS["computed"]), paths, 3)
-    print(f"{arguments.books:,} books, {len(bundle.users):,} readers, one worker each\n")
-    told = report(found)
     print(f"\n{BATCH:,} readers in one request: {Spread.of(ratios)} times faster than one by one")
     write_results(
         RESULTS / f"serving-{arguments.books}.json", {"servers": told, "batch_ratios": ratios}

@@ -38,6 +38,8 @@ class Vocabulary:
         """
         unique = pd.Index(ids).unique().sort_values()
         self._index = unique.astype("int64" if pd.api.types.is_integer_dtype(unique) else "str")
+        # Without what an index adds to each look at it.
+        self._values = self._index.to_numpy() if self.is_integer else self._index.array
         self.aliases = aliases
 
     @classmethod
@@ -65,7 +67,7 @@ class Vocabulary:
 
     def ids(self, nums: npt.NDArray[np.int32]) -> list[Id]:
         """Ids at `nums`, as plain int or str."""
-        return list(self._index.array.take(nums).tolist())
+        return list(self._values.take(nums).tolist())
 
     def parse(self, text: str) -> Id | None:
         """The id that `text` writes or is an alias of; None where it is neither."""
