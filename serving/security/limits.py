@@ -19,6 +19,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from pipelines.errors import CacheUnavailableError
 from pipelines.settings import RateLimitSettings
+from serving.local_cache import SingleFlight
 from serving.redis_guard import GuardedRedis
 
 LARGEST_LEASE = 50
@@ -78,13 +79,18 @@ class RateLimiter:
         self._guard = redis
         self._shared = _in_redis(redis) if redis is not None else None
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._flights = SingleFlight()
         self._leases: OrderedDict[tuple[str, str], _Lease] = OrderedDict()
 
     async def spend(self, policy: str, caller: str) -> Allowance:
         """Count one request."""
-        item, lease = self._items[policy], self._leases.get((policy, caller))
-        if lease is None or time.monotonic() > lease.until or lease.is_spent:
-            lease = await self._take(item, policy, caller)
+        item, key = self._items[policy], (policy, caller)
+        lease = self._leases.get(key)
+        while lease is None or time.monotonic() > lease.until or lease.is_spent:
+            # Together: of leases that many take at once all but one would be lost.
+            lease = await self._flights.once(key, lambda: self._take(item, policy, caller))
+            if not lease.taken:
+                break
         allowed = lease.left > 0
         lease.left -= allowed
         return _allowance(policy, item, lease.remaining + lease.left, lease.resets_at, allowed)
