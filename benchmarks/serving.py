@@ -156,9 +156,8 @@ def main() -> None:
         print(f"{arguments.books:,} books, {len(bundle.users):,} readers, one worker each\n")
         told = report(found)
         ratios = batch_ratio(service(settings, "batch", VARIANTS["computed"]), readers, 3)
-    print(
-        f"\n{len(readers):,} readers in one request: {Spread.of(ratios)} times faster than one by one"
-    )
+    times = Spread.of(ratios)
+    print(f"\n{len(readers):,} readers in one request: {times} times faster than one by one")
     write_results(
         RESULTS / f"serving-{arguments.books}.json", {"servers": told, "batch_ratios": ratios}
     )
