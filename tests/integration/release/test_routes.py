@@ -8,7 +8,6 @@ from starlette.testclient import TestClient
 from pipelines.errors import RegistryError
 from serving.bootstrap import assemble
 from serving.model_slot import ModelSlot
-from serving.security.components import compose_security
 from tests.fakes import FakeCache
 from tests.integration.release.conftest import Releases
 from tests.serving_parts import admin, client, settings
@@ -24,7 +23,7 @@ def http(releases: Releases) -> Iterator[TestClient]:
     known = releases.settings
     chosen = known.model_copy(update={n: getattr(settings(), n) for n in ("api", "security")})
     slot = ModelSlot(releases.registry, known.home / "models")
-    parts = assemble(chosen, slot, FakeCache(), FakeCache(), compose_security(chosen))
+    parts = assemble(chosen, slot, FakeCache(), FakeCache())
     with client(parts, headers=admin()) as http:
         yield http
 
