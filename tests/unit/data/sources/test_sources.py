@@ -8,12 +8,14 @@ from tests.sources import read_all
 
 def test_every_source_is_created_by_its_name():
     assert [create_source(name).name for name in source_names()] == source_names()
-    known = ["book-crossing", "goodbooks-10k", "interactions", "library", "postgresql", "sample"]
-    assert source_names() == known
+    assert source_names() == [
+        "book-crossing", "feedback", "goodbooks-10k", "interactions", "library", "postgresql",
+        "sample",
+    ]  # fmt: skip
 
 
 def test_unknown_source_names_the_known_ones():
-    with pytest.raises(ConfigurationError, match="choose from book-crossing, goodbooks-10k, inter"):
+    with pytest.raises(ConfigurationError, match="choose from book-crossing, feedback, goodbooks"):
         create_source("goodbooks")
 
 
