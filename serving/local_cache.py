@@ -83,14 +83,15 @@ class SingleFlight:
         """
         # A key is always asked for with computations of one type.
         task: asyncio.Task[T] | None = self._tasks.get(key)
-        if task is None:
+        if task is None or task.done():  # it stays for a moment after its end
             task = asyncio.create_task(_awaited(compute))
             self._tasks[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(task)
 
     def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
-        del self._tasks[key]
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
         if not task.cancelled():
             task.exception()  # looked at, also where every caller has left
 

@@ -89,6 +89,31 @@ async def test_whoever_comes_later_computes_again():
 
 
 @pytest.mark.anyio
+async def test_whoever_comes_right_behind_the_end_computes_too():
+    """What has ended stands there until its callbacks have run; it is nobody's answer any more."""
+    flight, told = SingleFlight(), []
+
+    def look():
+        late = flight.once("key", _fine)
+        try:
+            late.send(None)
+        except StopIteration as ended:
+            told.append(ended.value)
+        else:
+            told.append("computes")
+        late.close()
+
+    async def compute():
+        asyncio.get_running_loop().call_soon(look)
+        return "old"
+
+    assert await flight.once("key", compute) == "old"
+    await asyncio.sleep(0)
+    assert told == ["computes"]
+    assert await flight.once("key", _fine) == "fine"
+
+
+@pytest.mark.anyio
 async def test_other_keys_do_not_wait():
     flight, slow, quick = SingleFlight(), Work(), Work("quick")
     quick.may_end.set()
