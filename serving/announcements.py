@@ -12,12 +12,10 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from pipelines.errors import ConfigurationError
+from serving.redis_guard import failing_at_once
 
 log = structlog.get_logger()
 
@@ -109,9 +107,7 @@ def _client(url: str) -> Redis:
             socket_timeout=CONNECT_SECONDS,
             socket_connect_timeout=CONNECT_SECONDS,
             # Every loss must be seen here: after one something may have been missed.
-            retry=Retry(NoBackoff(), 0),
-            # Meant for a managed cluster; elsewhere one refused command a connection.
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            **failing_at_once(),
         )
     except ValueError as error:
         raise ConfigurationError(f"BOOKREC_REDIS_URL is malformed: {error}") from None

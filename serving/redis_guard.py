@@ -8,7 +8,7 @@ wait for it, while a single task asks it again until it answers.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -108,6 +108,16 @@ def _reason(error: Exception) -> str:
     return str(error)[:200] or type(error).__name__
 
 
+def failing_at_once() -> dict[str, Any]:
+    """Options of a client of Redis that reports each failure, and does nothing about it."""
+    return {
+        # The default retries with growing pauses, for seconds, while a reader waits.
+        "retry": Retry(NoBackoff(), 0),
+        # Meant for a managed cluster; elsewhere one refused command a connection.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+
+
 def _client(url: str, timeout_seconds: float) -> Redis:
     try:
         pool = BlockingConnectionPool.from_url(
@@ -116,10 +126,7 @@ def _client(url: str, timeout_seconds: float) -> Redis:
             timeout=timeout_seconds,
             socket_timeout=timeout_seconds,
             socket_connect_timeout=timeout_seconds,
-            # The default retries with growing pauses, for seconds, while a reader waits.
-            retry=Retry(NoBackoff(), 0),
-            # Meant for a managed cluster; elsewhere one refused command a connection.
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            **failing_at_once(),
         )
     except ValueError as error:
         raise ConfigurationError(f"BOOKREC_REDIS_URL is malformed: {error}") from None

@@ -59,7 +59,7 @@ class Recommendations:
         skip = skipped(page.cursor, model.label)
         known = model.bundle.users.parse(user_id)
         if reranking == UNCHANGED and skip + page.n <= self._settings.list_length:
-            whole = await self._cached_or_computed(model, user_id)
+            whole = await self._cached_or_computed(model, user_id, is_known=known is not None)
             items = whole.items[skip : skip + page.n]
             answer = Answer(items if explain else _unexplained(items), whole.source)
         else:
@@ -146,7 +146,9 @@ class Recommendations:
             ]
         )
 
-    async def _cached_or_computed(self, model: LoadedModel, user_id: str) -> Answer:
+    async def _cached_or_computed(
+        self, model: LoadedModel, user_id: str, *, is_known: bool
+    ) -> Answer:
         """A list of the cached length, so that what is cached and what is computed are equal."""
         length = self._settings.list_length
         key = list_key(self._model_name, model.label, length, user_id)
@@ -156,8 +158,7 @@ class Recommendations:
             key = list_key(self._model_name, model.label, length, user_id, heard)
             found = await self._values([key])
         # Of a stranger nothing is kept: that it is not there says nothing of the cache.
-        is_kept = bool(heard) or model.bundle.users.parse(user_id) is not None
-        if is_kept and found and (items := self._read(found[0])) is not None:
+        if (heard or is_known) and found and (items := self._read(found[0])) is not None:
             return Answer(items, CACHE)
 
         async def compute() -> Answer:
