@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 import structlog
@@ -57,7 +58,7 @@ class Database:
             raise StorageError("the database failed a moment ago")
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._threads, lambda: work(url)
+                self._threads, copy_context().run, work, url
             )
         except StorageError as error:
             self._away_until = time.monotonic() + PAUSE_SECONDS

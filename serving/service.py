@@ -47,9 +47,11 @@ class GatewayFirst:
     def __init__(self, app: ASGIApp) -> None:
         from serving.bootstrap import compose
         from serving.gateway.app import create_app
+        from serving.tracing import trace_where_wanted
 
         self._app = app
         self._gateway = create_app(lambda: compose(get_settings()))
+        trace_where_wanted(self._gateway)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (self._live if scope["type"] == "lifespan" else self._gateway)(scope, receive, send)

@@ -15,6 +15,7 @@ class Received:
     path: str
     headers: Mapping[str, str]
     body: str
+    """Bytes that are no text as surrogates."""
 
 
 class Receiver:
@@ -53,7 +54,8 @@ def receiving(tls: SSLContext | None = None) -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            body = content.decode(errors="surrogateescape")
             received = Received(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
             receiver.received.append(received)
             receiver.next_answer()(self)
