@@ -1,6 +1,7 @@
 """The gate on real MLflow and PostgreSQL: challengers of every kind, one after the other."""
 
 import json
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,17 +12,15 @@ import pytest
 from pipelines.errors import StageFailedError
 from pipelines.models.item_knn import ItemKnnRecommender
 from pipelines.registry import CHAMPION
-from pipelines.stages import STAGES
 from pipelines.stages.pipeline import execute, run_pipeline
 from pipelines.stages.run_context import RunContext
 from pipelines.storage.alias_moves import AliasMoves
 from pipelines.storage.repositories import ModelRelease, ReleaseRepository
-from tests.pipeline_runs import MakeContext
+from tests.pipeline_runs import N_BOOKS, MakeContext
 
 pytestmark = pytest.mark.integration
 
 Challenger = Callable[..., RunContext]
-WEAK = {"models": ("item_knn",), "hyperparameters": {"item_knn": {"k_neighbors": 1}}}
 GOOD = {"models": ("item_knn",)}
 POPULAR = {"models": ("popularity",)}
 
@@ -37,6 +36,13 @@ def challenger(make_context: MakeContext) -> Challenger:
         return RunContext(run_id, ctx.params, settings)
 
     return make
+
+
+def like(other: RunContext, ctx: RunContext) -> RunContext:
+    """With what the other has trained from the same data: it need not be trained again."""
+    later = shutil.ignore_patterns("evaluate", "register", "promote", "warm_cache", ".*")
+    shutil.copytree(other.folder.path, ctx.folder.path, ignore=later)
+    return ctx
 
 
 def run(ctx: RunContext, last: str | None = None) -> RunContext:
@@ -63,60 +69,49 @@ def champion(ctx: RunContext) -> int:
 def test_better_and_equal_challengers_come_in_and_worse_and_broken_ones_do_not(
     challenger: Challenger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    first = run(challenger("first", **WEAK))
+    first = run(challenger("first", **POPULAR))
     assert (failed(first), champion(first)) == ([], 1)
 
-    better = run(challenger("better", **GOOD))
-    assert (failed(better), champion(better)) == ([], 2)
-    gain = json.loads((better.folder.reading("evaluate") / "champion.json").read_text())["gain"]
+    ann = run(challenger("ann", **GOOD), last="register")
+    bob = run(like(ann, challenger("bob", **GOOD)), last="register")
+    better = check_of_two_at_once_one_wins(ann, bob)
+    gain = json.loads((ann.folder.reading("evaluate") / "champion.json").read_text())["gain"]
     assert gain["low"] > 0
 
-    equal = run(challenger("equal", **GOOD))
-    assert (failed(equal), champion(equal)) == ([], 3)
+    equal = run(like(ann, challenger("equal", **GOOD)))
+    assert failed(equal) == []
+    assert champion(equal) == equal.summary("register")["version"] != better
 
-    faster = run(challenger("faster", **POPULAR))
-    told = release(faster).decision
-    assert "gain_over_champion" in failed(faster)
-    assert champion(faster) == 3
-    assert (told["champion"], told["by"], told["rules"]["minimum_gain"]) == (
-        *(3, "run:faster", -0.01),
-    )
-    (check,) = (c for c in told["checks"] if c["name"] == "gain_over_champion")
-    assert check["value"] == check["interval"]["low"] < check["threshold"]
-    (latency,) = (c for c in told["checks"] if c["name"] == "latency")
-    assert latency["passed"]
-    kept = faster.folder.reading("promote") / "decision.json"
-    assert json.loads(kept.read_text())["decision"] == json.loads(json.dumps(told))
+    faster = run(like(first, challenger("faster", **POPULAR)))
+    check_refused_with_its_numbers(faster, by=champion(equal))
 
-    corrupt = run(challenger("corrupt", **GOOD), last="register")
+    corrupt = run(like(ann, challenger("corrupt", **GOOD)), last="register")
     version = corrupt.summary("register")["version"]
     array = next(corrupt.registry.fetch(version, tmp_path).rglob("*.npy"))
-    array.write_bytes(array.read_bytes()[:-1] + b"\xff")
+    content = bytearray(array.read_bytes())
+    content[-1] ^= 0xFF
+    array.write_bytes(content)
     execute("promote", corrupt)
-    assert (failed(corrupt), champion(corrupt)) == (["servable"], 3)
+    assert failed(corrupt) == ["servable"]
 
-    with monkeypatch.context() as patch:
-        nothing = np.full(40, np.nan, np.float32)
-        patch.setattr(ItemKnnRecommender, "score", lambda *_: nothing)
-        patch.setattr(ItemKnnRecommender, "score_many", lambda _, h: np.stack([nothing] * len(h)))
-        with pytest.raises(StageFailedError):
-            run(challenger("not-a-number", **GOOD))
-    assert champion(first) == 3
-    assert [v.version for v in first.registry.versions()] == [5, 4, 3, 2, 1]
+    nothing = np.full(N_BOOKS, np.nan, np.float32)
+    monkeypatch.setattr(ItemKnnRecommender, "score", lambda *_: nothing)
+    monkeypatch.setattr(ItemKnnRecommender, "score_many", lambda _, h: np.stack([nothing] * len(h)))
+    with pytest.raises(StageFailedError, match=r"stage evaluate failed: .* NaN"):
+        run(like(ann, challenger("not-a-number", **GOOD)))
+    assert champion(first) == equal.summary("register")["version"]
+    assert len(first.registry.versions()) == 6
 
 
-def test_of_two_runs_that_end_at_once_one_is_promoted_and_the_other_says_why(
-    challenger: Challenger,
-):
-    run(challenger("first", **WEAK))
-    both = [run(challenger(name, **GOOD), last="register") for name in ("ann", "bob")]
+def check_of_two_at_once_one_wins(*both: RunContext) -> int:
+    """Both were compared with version 1; the loser says why, and one version is champion."""
     with ThreadPoolExecutor(2) as threads:
         told = list(threads.map(lambda ctx: execute("promote", ctx), both))
     (winner,) = (ctx for ctx, one in zip(both, told, strict=True) if one["promoted"])
     (loser,) = (ctx for ctx in both if ctx is not winner)
-    assert failed(loser) == ["champion_stayed"]
     version = winner.summary("register")["version"]
     assert champion(winner) == version
+    assert (failed(winner), failed(loser)) == ([], ["champion_stayed"])
     (reason,) = (r for r in release(loser).decision["reasons"] if r.startswith("failed"))
     assert reason == (
         f"failed: version {version} was made champion by run:{winner.run_id} after this one was "
@@ -124,6 +119,19 @@ def test_of_two_runs_that_end_at_once_one_is_promoted_and_the_other_says_why(
     )
     with winner.unit_of_work() as session:
         moves = AliasMoves(session, winner.settings.registered_model, CHAMPION).all()
-    assert [m.to_version for m in moves] == [version, 1]
-    assert all(m.moved_at for m in moves)
-    assert list(STAGES)[-2] == "promote"  # so that `last` above ends before it
+    assert [(m.to_version, m.moved_at is None) for m in moves] == [(version, False), (1, False)]
+    return version
+
+
+def check_refused_with_its_numbers(faster: RunContext, by: int) -> None:
+    told = release(faster).decision
+    assert {"gain_over_champion", "gain_over_popularity"} <= set(failed(faster))
+    assert champion(faster) == by
+    assert (told["champion"], told["by"]) == (by, "run:faster")
+    assert told["rules"]["minimum_gain"] == -0.01
+    checks = {check["name"]: check for check in told["checks"]}
+    gain = checks["gain_over_champion"]
+    assert gain["value"] == gain["interval"]["low"] < gain["threshold"]
+    assert checks["latency"]["passed"]
+    kept = json.loads((faster.folder.reading("promote") / "decision.json").read_text())
+    assert kept["decision"] == told
