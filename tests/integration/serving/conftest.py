@@ -143,9 +143,12 @@ def serve(
                 stdout=stream,
                 stderr=subprocess.STDOUT,
             )
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
-            yield Served(http, log)
-        process.terminate()
-        assert process.wait(20) == 0
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+                yield Served(http, log)
+        finally:
+            process.terminate()
+            ended = process.wait(20)
+        assert ended == 0
 
     return run

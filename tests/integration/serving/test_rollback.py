@@ -95,6 +95,7 @@ def _until_all_answer(served: Served, version: int) -> list[str]:
         # A worker keeps its connections: a new one may reach another.
         told = httpx.get(f"{served.http.base_url}{ANN}", headers=admin()).json()
         time.sleep(0.02)
-        sources = [*sources, told["source"]] if told["model_version"] == version else []
+        # One that has only just started says that it has no model yet.
+        sources = [*sources, told["source"]] if told.get("model_version") == version else []
         assert time.monotonic() < deadline, served.log.read_text()[-4000:]
     return sources
