@@ -95,14 +95,21 @@ def take_back(
 
     def allowed(seen: Standing) -> None:
         last = seen.last
-        if last is None or (seen.champion, last.to_version) != (version, version):
+        if last is None or seen.champion != version or not _concerns(last, version):
             raise ReleaseError(f"version {version} is not champion by what was decided last")
         since = (datetime.now(UTC) - (last.moved_at or last.at)).total_seconds()
-        if last.action != "promote" or since > within_seconds:
+        if since > within_seconds:
             raise ReleaseError(f"version {version} was not promoted within {within_seconds:g} s")
 
     # Readers had the one before a moment ago, whatever the gate has thought of it.
     return roll_back(settings, registry, who=AUTOMATIC, why=why, force=True, allowed=allowed)
+
+
+def _concerns(last: AliasMove, version: int) -> bool:
+    """Whether a move was the version's promotion, or a worker's end while it took that back."""
+    if last.action == "promote":
+        return last.to_version == version
+    return last.moved_at is None and (last.who, last.from_version) == (AUTOMATIC, version)
 
 
 def _target(seen: Standing, to: int | None, action: Action) -> int:

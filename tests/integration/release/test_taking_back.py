@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import text
 
+from pipelines.registry import MlflowRegistry
 from pipelines.release.rollback import AUTOMATIC
 from pipelines.settings import AbTestSettings, WatchSettings
 from pipelines.storage.outbox import Outbox
@@ -17,6 +18,7 @@ from serving.ab_test import Trial
 from serving.model_slot import ModelSlot
 from serving.promotion_watch import PromotionWatch
 from tests.integration.release.conftest import Releases
+from tests.integration.release.test_rollback import Killed, die
 
 pytestmark = pytest.mark.integration
 
@@ -138,3 +140,17 @@ def test_what_is_no_answer_of_the_champion_does_not_count(releases: Releases):
             worker.watch.answered(route, reader, failed=True)
     worker.slot.refresh()
     assert releases.champion == 2
+
+
+def test_what_a_worker_was_killed_at_another_finishes(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch
+):
+    releases.released(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowRegistry, "set_alias", die)
+        with pytest.raises(Killed):
+            Worker(releases).answers(0, 1000)
+    assert releases.path[2:] == [(2, 1, False)]
+    Worker(releases).answers(0, 1000)
+    assert releases.path[2:] == [(2, 1, True)]
+    assert releases.champion == 1
