@@ -43,18 +43,19 @@ class Event(BaseModel):
 
 
 class ModelPromoted(Event):
-    """The gate made a version champion; the service is about to load it."""
+    """A version became champion, by the gate or by hand; the service is about to load it."""
 
     type: ClassVar[EventType] = "model.promoted"
 
     model: str
     version: int
     run_id: str
+    """Empty, and no metrics, of a version that the gate has never seen."""
     metrics: dict[str, float]
 
 
 class ModelRolledBack(Event):
-    """Somebody made another version champion; the service is about to load it."""
+    """An earlier version is champion again, by hand or `automatic`; the service is to load it."""
 
     type: ClassVar[EventType] = "model.rolled_back"
 

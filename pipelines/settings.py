@@ -197,6 +197,47 @@ class EvaluationSettings(BaseModel):
     """For fitting one model again on fewer readers, to see what more are worth; 0 for no curve."""
 
 
+class GateSettings(BaseModel):
+    """What a version must hold to become champion; NDCG@10 in absolute terms."""
+
+    minimum_gain: float = Field(-0.01, ge=-1, le=1)
+    """
+    The lower 95 % bound of its gain over the champion must be above it. Below 0 one may come in
+    that is only as good: it has learnt from newer data. 0 asks for proof that it is better.
+    """
+    minimum_gain_over_popularity: float = Field(0.0, ge=-1, le=1)
+    """The same, over a list that is the same for everybody."""
+    first_model_tolerance: float = Field(0.02, ge=0, le=1)
+    """By more than this a first model must not be proven worse than popularity."""
+    slice_tolerance: float = Field(0.02, ge=0, le=1)
+    """By more than this no kind of readers or books must be proven to lose."""
+    slice_tolerances: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    """The same for some of them: `{"readers_new": 0.05}`."""
+    minimum_readers: int = Field(30, ge=1)
+    """Of fewer the mean decides, as an interval would say little; slices of fewer do not count."""
+    minimum_coverage_share: float = Field(0.8, ge=0)
+    """Of the champion's coverage@10."""
+    maximum_latency_ratio: float = Field(2.0, gt=0)
+    """Median time of a list over the champion's, asked by turns."""
+    unnoticed_milliseconds: float = Field(5.0, ge=0)
+    """A list that takes no longer is fast enough, whatever the champion takes."""
+    minimum_quality_score: float = Field(60, ge=0, le=100)
+    """Of the data it has learnt from."""
+    require_comparison: bool = False
+    """Whether a champion stays that a challenger cannot be compared with."""
+
+
+class WatchSettings(BaseModel):
+    """When the service takes a promotion back by itself."""
+
+    seconds: float = Field(600, ge=0)
+    """For so long after a promotion; 0 for never."""
+    maximum_error_rate: float = Field(0.05, gt=0, le=1)
+    """Of what a worker asks the new champion; beyond it the one before comes back."""
+    minimum_requests: int = Field(100, ge=1)
+    """Fewer say nothing."""
+
+
 class TuningSettings(BaseModel):
     """Bounds on the choice of hyperparameters; what `hyperparameters` fixes is never changed."""
 
@@ -343,6 +384,8 @@ class Settings(BaseSettings):
     split: SplitSettings = SplitSettings()
     blend: BlendSettings = BlendSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    gate: GateSettings = GateSettings()
+    watch: WatchSettings = WatchSettings()
     tuning: TuningSettings = TuningSettings()
     quality: QualitySettings = QualitySettings()
     loading: LoadingSettings = LoadingSettings()

@@ -27,6 +27,7 @@ from serving.last_model import LastModel
 from serving.local_cache import LocalCache
 from serving.metrics import ServingMetrics
 from serving.model_slot import ModelSlot, SlotObserver
+from serving.promotion_watch import PromotionWatch
 from serving.readers import Readers
 from serving.recommending.readers import Recommendations
 from serving.recommending.shelves import Shelves
@@ -55,6 +56,7 @@ class Components:
     warming: CacheWarming
     metrics: ServingMetrics
     access_log: AccessLog
+    watch: PromotionWatch
     flags: Flags
     model_name: str
     security: Security
@@ -127,6 +129,9 @@ def assemble(
     metrics = ServingMetrics(*slots)
     trial = Trial(on_trial, settings.ab_test) if on_trial is not None else None
     models = ReadersModels(slot, trial, metrics)
+    watch = PromotionWatch(settings, trial, metrics.rollbacks)
+    if settings.database_url is not None:  # else there is no record of what was promoted
+        slot.observe(watch)
     url = settings.database_url
     database = Database(url.get_secret_value() if url is not None else None)
     generations = Generations(settings.home / "generations")
@@ -142,6 +147,7 @@ def assemble(
         warming=CacheWarming(slot, bulk_cache, settings.cache, name),
         metrics=metrics,
         access_log=AccessLog(settings.api.access_log_share),
+        watch=watch,
         flags=Flags(settings),
         model_name=name,
         security=compose_security(settings, database),

@@ -72,6 +72,12 @@ class ServingMetrics:
             buckets=SHARES,
             registry=self._registry,
         )
+        self.rollbacks = Counter(
+            "bookrec_automatic_rollbacks",
+            "Promotions taken back by this service, by cause.",
+            ["cause"],
+            registry=self._registry,
+        )
         for metric in (self.requests, self.latency, self.recommendations, self.cache_operations):
             metric.labels = lru_cache(CHILDREN_KEPT)(metric.labels)  # type: ignore[method-assign,assignment]
 

@@ -60,6 +60,8 @@ class Refusal:
     version: int | None
     reason: str
     at: datetime
+    is_broken: bool = False
+    """Whether its files are not as they were, or it does not answer as it did."""
 
 
 class SlotObserver:
@@ -70,6 +72,9 @@ class SlotObserver:
 
     def refused(self, refusal: Refusal, in_service: int | None) -> None:
         """A champion cannot be served; the version that is goes on, if there is one."""
+
+    def looked(self, slot: "ModelSlot") -> None:
+        """The slot has asked which version it should hold, and done what it could."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,12 @@ class ModelSlot:
         Args:
             retry_refused: Try a version again that was refused a moment ago.
         """
+        is_another = self._refreshed(retry_refused=retry_refused)
+        for observer in self._observers:
+            observer.looked(self)
+        return is_another
+
+    def _refreshed(self, *, retry_refused: bool) -> bool:
         try:
             wanted = self._wanted()
         except RegistryError as error:
@@ -199,6 +210,10 @@ class ModelSlot:
         look = _Look(retry_refused)
         self._looks.put(look)
         return look.done
+
+    def observe(self, observer: SlotObserver) -> None:
+        """Tell one more of what happens, after the others."""
+        self._observers = (*self._observers, observer)
 
     def stop(self) -> None:
         """Let `poll` return."""
@@ -267,7 +282,8 @@ class ModelSlot:
         known = self.last_refusal
         if known is not None and (known.version, known.reason) == (version, str(error)):
             return
-        self.last_refusal = refusal = Refusal(version, str(error), datetime.now(UTC))
+        is_broken = isinstance(error, ArtifactError)
+        self.last_refusal = refusal = Refusal(version, str(error), datetime.now(UTC), is_broken)
         in_service = self.current.number if self.current is not None else None
         log.warning("model_refused", version=version, reason=str(error), in_service=in_service)
         for observer in self._observers:

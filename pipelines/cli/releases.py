@@ -1,4 +1,4 @@
-"""Commands about versions: `bookrec models`, `bookrec models history`, `bookrec rollback`."""
+"""Commands about versions: `bookrec models` and its `history`, `bookrec promote` and `rollback`."""
 
 import sys
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from pipelines.errors import ConfigurationError
 from pipelines.settings import get_settings
 
 if TYPE_CHECKING:
-    from pipelines.storage.alias_moves import AliasMove
+    from pipelines.storage.alias_moves import Action, AliasMove
 
 app = typer.Typer(help="Registered versions, newest first; `history` tells how they moved.")
 
@@ -59,40 +59,65 @@ def history(as_json: AsJson = False) -> None:
         console.print(_history(moves) if moves else "No version was champion yet.")
 
 
+Reason = Annotated[str, typer.Option(help="For those who read the history.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Also to a version that the gate has not accepted.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+
+
+def promote(
+    version: Annotated[int, typer.Argument(min=1, help="A registered version.")],
+    reason: Reason,
+    force: Force = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a version champion by hand; `rollback` then leads to the one that it replaced."""
+    if not yes:
+        _confirm(f"Make version {version} champion?")
+    _make_champion(version, "promote", reason, force=force, as_json=as_json)
+
+
 def rollback(
-    reason: Annotated[str, typer.Option(help="For those who read the history.")],
+    reason: Reason,
     to: Annotated[
         int | None,
         typer.Option(min=1, help="A version; the champion before this one if not given."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also to a version that the gate has not accepted.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    force: Force = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Make another version champion; running services follow within seconds."""
+    if not yes:
+        target = "the champion before this one" if to is None else f"version {to}"
+        _confirm(f"Roll back to {target}?")
+    _make_champion(to, "rollback", reason, force=force, as_json=as_json)
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise ConfigurationError("no terminal to ask on: give --yes")
+    typer.confirm(question, abort=True, err=True)
+
+
+def _make_champion(
+    to: int | None, action: "Action", reason: str, *, force: bool, as_json: bool
+) -> None:
     from pipelines.registry import MlflowRegistry
     from pipelines.release.rollback import roll_back
     from pipelines.storage.services import running_services
 
-    if not yes:
-        _confirm(to)
     with running_services(get_settings(), redis=False) as settings:
         registry = MlflowRegistry.from_settings(settings)
         who = f"cli:{whoami()}"
-        move = roll_back(settings, registry, to, who=who, why=reason, force=force)
+        move = roll_back(settings, registry, to, who=who, why=reason, force=force, action=action)
     if as_json:
         print_json(asdict(move))
     else:
-        console.print(f"Version {move.to_version} is champion, instead of {move.from_version}.")
-
-
-def _confirm(to: int | None) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigurationError("no terminal to ask on: give --yes")
-    target = "the champion before this one" if to is None else f"version {to}"
-    typer.confirm(f"Roll back to {target}?", abort=True, err=True)
+        instead = "" if move.from_version is None else f", instead of {move.from_version}"
+        console.print(f"Version {move.to_version} is champion{instead}.")
 
 
 def _history(moves: "list[AliasMove]") -> Table:

@@ -1,45 +1,51 @@
 """
-Whether a challenger may become champion: frames in, a decision with its reasons out.
+Whether a challenger may become champion: what was measured in, a decision with its reasons out.
 
-Both sides of a comparison must have answered for the same readers of the same holdout.
+A fall is only held against a challenger where chance does not explain it: a gain must be above its
+floor by the lower bound of its interval, a slice must be below its tolerance by the upper one.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from pipelines.evaluation.bootstrap import Difference, paired_difference
+from pipelines.evaluation.bootstrap import Difference
+from pipelines.evaluation.rival import AgainstChampion, NotCompared
+from pipelines.settings import GateSettings
 
 METRIC = "ndcg_at_10"
+SLICE = "slice_"
+"""What checks of slices are called before the name of the slice."""
 
 
 @dataclass(frozen=True)
-class GateRules:
-    """What is asked of a challenger, in absolute NDCG@10."""
+class Evidence:
+    """What is known of a challenger."""
 
-    min_gain_over_popularity: float = 0.0
-    must_prove_gain: bool = True
-    """
-    False for a first model, whose rival is serving nothing: it must only not be proven worse, and
-    by more than the blend may lose by chance where tastes differ in nothing but noise.
-    """
-    max_loss_of_first_model: float = 0.02
-    max_loss_to_champion: float = 0.01
-    """A challenger may be this much worse: it has learnt from newer data."""
-    min_readers_for_interval: int = 30
-    """With fewer held-out readers the mean decides, because an interval would say little."""
+    over_popularity: Difference
+    """Of NDCG@10."""
+    quality_score: float
+    """Of the data it learnt from, 0 to 100."""
+    champion: AgainstChampion | NotCompared | None = None
+    """None where there is no champion, or one that has to go whatever comes after it."""
+    defect: str | None = None
+    """Why it cannot be served."""
+    overtaken: str | None = None
+    """Which other champion than the one it was compared with there is by now."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison that the gate made."""
+    """One rule, held against the challenger."""
 
     name: str
-    value: float
-    threshold: float
+    value: float | None
+    threshold: float | None
     passed: bool
     reason: str
+    interval: Difference | None = None
 
 
 @dataclass(frozen=True)
@@ -48,78 +54,140 @@ class Decision:
 
     accepted: bool
     reasons: tuple[str, ...]
+    """Of every check, but of slices that passed one for all."""
     checks: tuple[Check, ...]
+    champion: int | None
+    """The version that it was held against."""
+    rules: dict[str, Any] = field(default_factory=dict)
+    """The settings as they were."""
 
 
-def decide(
-    challenger: pd.DataFrame,
-    popularity: pd.DataFrame,
-    champion: pd.DataFrame | None,
-    rules: GateRules,
-    *,
-    rng: np.random.Generator,
-) -> Decision:
-    """
-    Accept the challenger if it passes every check.
-
-    Args:
-        challenger: `Evaluation.per_reader` of the new model.
-        popularity: The same of the popularity baseline.
-        champion: The same of the model now in service; None for a first model.
-        rules: The thresholds.
-        rng: For the paired bootstrap.
-
-    Raises:
-        ValueError: the frames are not of the same readers, or hold none.
-    """
-    few = rules.min_readers_for_interval
-    least = (
-        rules.min_gain_over_popularity if rules.must_prove_gain else -rules.max_loss_of_first_model
+def decide(evidence: Evidence, rules: GateSettings) -> Decision:
+    """Accept the challenger if it passes every check."""
+    checks = tuple(_checks(evidence, rules))
+    against = evidence.champion
+    return Decision(
+        accepted=all(check.passed for check in checks),
+        reasons=tuple(_reasons(checks)),
+        checks=checks,
+        champion=None if against is None else against.version,
+        rules=rules.model_dump(),
     )
-    rivals = [("popularity", popularity, least, rules.must_prove_gain)]
-    if champion is not None:
-        rivals.append(("champion", champion, -rules.max_loss_to_champion, True))
-    checks = tuple(
-        _check_gain(name, _gain(challenger, rival, name, rng), threshold, few, proven=proven)
-        for name, rival, threshold, proven in rivals
-    )
-    return Decision(all(c.passed for c in checks), tuple(c.reason for c in checks), checks)
 
 
-def _gain(
-    challenger: pd.DataFrame, rival: pd.DataFrame, name: str, rng: np.random.Generator
-) -> Difference:
-    a, b = _by_reader(challenger), _by_reader(rival)
-    if not a.index.equals(b.index):
-        raise ValueError(f"challenger and {name} must be measured on the same readers")
-    return paired_difference(a.to_numpy(), b.to_numpy(), rng=rng)
+def _checks(evidence: Evidence, rules: GateSettings) -> Iterator[Check]:
+    against = evidence.champion
+    yield _over_popularity(evidence.over_popularity, rules, is_first=against is None)
+    if isinstance(against, AgainstChampion):
+        yield _gain("champion", against.gain, rules.minimum_gain, rules)
+        yield from _slices(against.slices, rules)
+        yield _coverage(against, rules)
+        yield _latency(against, rules)
+    elif against is not None:
+        yield _not_compared(against, rules)
+    score, least = evidence.quality_score, rules.minimum_quality_score
+    told = f"the data's quality score is {score:.1f}, must be at least {least:.1f}"
+    yield _check("data_quality", score, least, told, passed=score >= least)
+    if evidence.defect is not None:
+        yield _check("servable", None, None, evidence.defect, passed=False)
+    if evidence.overtaken is not None:
+        yield _check("champion_stayed", None, None, evidence.overtaken, passed=False)
 
 
-def _check_gain(name: str, gain: Difference, threshold: float, few: int, *, proven: bool) -> Check:
-    if gain.n < few and not proven:
-        value, passed = gain.mean, bool(np.isfinite(gain.mean))
+def _reasons(checks: tuple[Check, ...]) -> Iterator[str]:
+    slices = [check for check in checks if check.name.startswith(SLICE)]
+    yield from (check.reason for check in checks if check not in slices or not check.passed)
+    if slices and all(check.passed for check in slices):
+        yield f"passed: none of {len(slices)} kinds of readers and books is proven to lose too much"
+
+
+def _over_popularity(gain: Difference, rules: GateSettings, *, is_first: bool) -> Check:
+    """
+    The gain over popularity; a first model has no rival but serving nothing.
+
+    It must only not be proven worse, and by more than a blend may lose by chance where tastes
+    differ in nothing but noise.
+    """
+    if not is_first:
+        return _gain("popularity", gain, rules.minimum_gain_over_popularity, rules)
+    least = -rules.first_model_tolerance
+    if gain.n < rules.minimum_readers:
         measure = f"mean, as {gain.n} readers are too few to refuse a first model"
-        relation = "over more readers at least"
-    elif gain.n < few:
-        value, passed = gain.mean, gain.mean >= threshold
+        told = _gained("popularity", gain.mean, measure, "over more readers at least", least)
+        passed = bool(np.isfinite(gain.mean))
+        return _check("gain_over_popularity", gain.mean, least, told, passed=passed, interval=gain)
+    told = _gained("popularity", gain.high, _bound("upper", gain), "at least", least)
+    passed = gain.high >= least
+    return _check("gain_over_popularity", gain.high, least, told, passed=passed, interval=gain)
+
+
+def _gain(rival: str, gain: Difference, floor: float, rules: GateSettings) -> Check:
+    name = f"gain_over_{rival}"
+    if gain.n < rules.minimum_readers:
         measure = f"mean, as {gain.n} readers are too few for an interval"
-        relation = "at least"
-    else:
-        side, value = ("lower", gain.low) if proven else ("upper", gain.high)
-        passed = value > threshold if proven else value >= threshold
-        measure = f"{side} 95 % bound over {gain.n} readers, mean {gain.mean:+.4f}"
-        relation = "above" if proven else "at least"
-    verdict = "passed" if passed else "failed"
-    reason = (
-        f"{verdict}: {METRIC} gain over {name} is {value:+.4f} ({measure}), "
-        f"must be {relation} {threshold:+.4f}"
+        told = _gained(rival, gain.mean, measure, "at least", floor)
+        return _check(name, gain.mean, floor, told, passed=gain.mean >= floor, interval=gain)
+    told = _gained(rival, gain.low, _bound("lower", gain), "above", floor)
+    return _check(name, gain.low, floor, told, passed=gain.low > floor, interval=gain)
+
+
+def _slices(slices: Mapping[str, Difference], rules: GateSettings) -> Iterator[Check]:
+    """Those of enough readers: of many slices of a few, one always loses by chance."""
+    for name, change in slices.items():
+        if change.n < rules.minimum_readers:
+            continue
+        floor = -rules.slice_tolerances.get(name, rules.slice_tolerance)
+        told = (
+            f"{METRIC} of {name} changes by {change.high:+.4f} ({_bound('upper', change)}), "
+            f"must be at least {floor:+.4f}"
+        )
+        passed = change.high >= floor
+        yield _check(f"{SLICE}{name}", change.high, floor, told, passed=passed, interval=change)
+
+
+def _coverage(against: AgainstChampion, rules: GateSettings) -> Check:
+    share, least = against.coverage_at_10.ratio, rules.minimum_coverage_share
+    told = (
+        f"lists of 10 show {against.coverage_at_10.challenger:.1%} of the books, "
+        f"{share:.2f} of the champion's share, must be at least {least:.2f}"
     )
-    return Check(f"gain_over_{name}", value, threshold, passed, reason)
+    return _check("coverage", share, least, told, passed=share >= least)
 
 
-def _by_reader(frame: pd.DataFrame) -> "pd.Series[float]":
-    """The metric by user_num, ascending, so that frames pair whatever order they came in."""
-    values = frame.set_index("user_num")[METRIC].sort_index()
-    if not values.index.is_unique:
-        raise ValueError("a frame holds a reader twice: give one row for each user_num")
-    return values
+def _latency(against: AgainstChampion, rules: GateSettings) -> Check:
+    found, most = against.milliseconds, rules.maximum_latency_ratio
+    told = (
+        f"a list takes {found.challenger:.2f} ms, {found.ratio:.2f} times as long as the "
+        f"champion's, must be at most {most:.2f} times or {rules.unnoticed_milliseconds:g} ms"
+    )
+    passed = found.challenger <= rules.unnoticed_milliseconds or found.ratio <= most
+    return _check("latency", found.ratio, most, told, passed=passed)
+
+
+def _not_compared(against: NotCompared, rules: GateSettings) -> Check:
+    told = f"not compared with the champion, version {against.version}: {against.reason}"
+    passed = not rules.require_comparison
+    return _check("champion_compared", None, None, told, passed=passed)
+
+
+def _bound(side: str, gain: Difference) -> str:
+    return f"{side} 95 % bound over {gain.n} readers, mean {gain.mean:+.4f}"
+
+
+def _gained(rival: str, value: float, measure: str, relation: str, floor: float) -> str:
+    return (
+        f"{METRIC} gain over {rival} is {value:+.4f} ({measure}), must be {relation} {floor:+.4f}"
+    )
+
+
+def _check(
+    name: str,
+    value: float | None,
+    threshold: float | None,
+    told: str,
+    *,
+    passed: bool,
+    interval: Difference | None = None,
+) -> Check:
+    verdict = "passed" if passed else "failed"
+    return Check(name, value, threshold, bool(passed), f"{verdict}: {told}", interval)

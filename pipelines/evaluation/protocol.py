@@ -19,7 +19,7 @@ from pipelines.data.interactions import History, Interactions
 from pipelines.errors import DataError, ModelError
 from pipelines.evaluation import metrics, slices
 from pipelines.evaluation.bootstrap import interval
-from pipelines.evaluation.slices import Mask, Slice
+from pipelines.evaluation.slices import Found, Mask, Slice
 from pipelines.models.base import BookNums, RankedBooks, Recommender
 from pipelines.models.documents import FieldWeights, document_matrix
 
@@ -93,6 +93,8 @@ class Evaluation:
     """The lists, parallel to `per_reader`: shape (Q, 20), -1 where a list has ended."""
     slices: dict[str, Slice]
     """By kind of reader and of book; a slice without readers is left out."""
+    found: dict[str, Found]
+    """By slice, what `slices` was measured of."""
 
 
 def holdout(
@@ -168,6 +170,7 @@ def evaluate(
     n_relevant = np.array([len(relevant) for relevant in holdout.relevant])
     readers = _accuracy(hits, n_relevant)
     known_of = slices.reader_slices(holdout.histories)
+    found = slices.found_in_slices(hits, books, holdout.relevant, known_of, facts.kinds)
     return Evaluation(
         metrics={name: float(values.mean()) for name, values in readers.items()}
         | _beyond_accuracy(books[:, :10], popularity, facts)
@@ -178,7 +181,8 @@ def evaluate(
         intervals={name: interval(values, rng=rng) for name, values in readers.items()},
         per_reader=_per_reader(holdout, n_relevant, readers),
         books=books,
-        slices=slices.measure(hits, books, holdout.relevant, known_of, facts.kinds, rng=rng),
+        slices={name: one.measured(rng) for name, one in found.items()},
+        found=found,
     )
 
 

@@ -8,6 +8,7 @@ the model finds old books, say, among everything it could recommend.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,37 @@ N_DECADES = 10
 """The largest of the catalogue have a slice each; what is left shares `…_other`."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the lists of a slice's readers have found of it."""
+
+    readers: Mask
+    """Shape (Q,)."""
+    hits: metrics.Hits
+    """Of these readers alone, shape (n, k)."""
+    n_relevant: metrics.Counts
+    """How much each of them has to find, shape (n,)."""
+
+    @property
+    def ndcg_at_10(self) -> metrics.PerReader:
+        """Shape (Q,); NaN for readers who are not of the slice."""
+        values = np.full(len(self.readers), np.nan)
+        values[self.readers] = metrics.ndcg(self.hits[:, :10], self.n_relevant)
+        return values
+
+    def measured(self, rng: np.random.Generator) -> Slice:
+        """Means over the readers; randomness is for the bootstrap of the interval."""
+        ndcg = metrics.ndcg(self.hits[:, :10], self.n_relevant)
+        low, high = interval(ndcg, rng=rng)
+        return {
+            "n_readers": float(len(ndcg)),
+            "ndcg_at_10": float(ndcg.mean()),
+            "ndcg_at_10_low": low,
+            "ndcg_at_10_high": high,
+            "recall_at_20": float(metrics.recall(self.hits[:, :20], self.n_relevant).mean()),
+        }
+
+
 def reader_slices(histories: Sequence[History]) -> dict[str, Mask]:
     """Readers by what is known of them: how many books they met, and whether they liked any."""
     met = np.array([len(history) for history in histories])
@@ -60,17 +92,15 @@ def book_slices(catalogue: pd.DataFrame, popularity: npt.NDArray[np.integer]) ->
     )
 
 
-def measure(
+def found_in_slices(
     hits: metrics.Hits,
     books: metrics.BookNums,
     relevant: Sequence[npt.NDArray[np.int32]],
     readers: Mapping[str, Mask],
     kinds: Mapping[str, Mask],
-    *,
-    rng: np.random.Generator,
-) -> dict[str, Slice]:
+) -> dict[str, Found]:
     """
-    Judge lists by slice; a slice without readers is left out.
+    What lists hold of each slice; a slice without readers is left out.
 
     Args:
         hits: Shape (Q, k), k at least 20.
@@ -78,13 +108,12 @@ def measure(
         relevant: What each reader has to find.
         readers: Masks of shape (Q,), by name.
         kinds: Masks of shape (n_books,), by name.
-        rng: For the bootstrap of the intervals.
     """
     to_find = np.concatenate([np.empty(0, np.int32), *relevant])
     owners = np.repeat(np.arange(len(relevant)), [len(r) for r in relevant])
     n_relevant = np.bincount(owners, minlength=len(relevant))
-    measured = {
-        name: _slice(hits[mask], n_relevant[mask], rng)
+    found = {
+        name: Found(mask, hits[mask], n_relevant[mask])
         for name, mask in readers.items()
         if mask.any()
     }
@@ -93,21 +122,8 @@ def measure(
         have = n_of_kind > 0
         if have.any():
             # A padded -1 reads the last mask, but is never a hit.
-            hits_of_kind = hits[have] & mask[books[have]]
-            measured[name] = _slice(hits_of_kind, n_of_kind[have], rng)
-    return measured
-
-
-def _slice(hits: metrics.Hits, n_relevant: metrics.Counts, rng: np.random.Generator) -> Slice:
-    ndcg = metrics.ndcg(hits[:, :10], n_relevant)
-    low, high = interval(ndcg, rng=rng)
-    return {
-        "n_readers": float(len(ndcg)),
-        "ndcg_at_10": float(ndcg.mean()),
-        "ndcg_at_10_low": low,
-        "ndcg_at_10_high": high,
-        "recall_at_20": float(metrics.recall(hits[:, :20], n_relevant).mean()),
-    }
+            found[name] = Found(have, hits[have] & mask[books[have]], n_of_kind[have])
+    return found
 
 
 def _by_popularity(popularity: npt.NDArray[np.integer]) -> dict[str, Mask]:

@@ -89,12 +89,14 @@ def carry_out(session: Session, registry: Registry, model: str, move: AliasMove)
 
 def _conclude(session: Session, model: str, move: AliasMove) -> None:
     AliasMoves(session, model, CHAMPION).complete(move.number)
-    release = ReleaseRepository(session).find(model, move.to_version)
-    if (event := _event(model, move, release)) is not None:
-        Outbox(session).write(event)
+    releases = ReleaseRepository(session)
+    release = releases.find(model, move.to_version)
+    if release is not None and not release.accepted:
+        releases.note_force(model, move.to_version, who=move.who, why=move.why)
+    Outbox(session).write(_event(model, move, release))
 
 
-def _event(model: str, move: AliasMove, release: ModelRelease | None) -> Event | None:
+def _event(model: str, move: AliasMove, release: ModelRelease | None) -> Event:
     version = move.to_version
     if move.action == "rollback" and move.from_version is not None:
         return ModelRolledBack(
@@ -105,12 +107,10 @@ def _event(model: str, move: AliasMove, release: ModelRelease | None) -> Event |
             who=move.who,
             why=move.why,
         )
-    if release is None:
-        return None
     return ModelPromoted(
-        occasion=f"{model}/{release.run_id}/{version}",
+        occasion=f"{model}/{move.number}",
         model=model,
         version=version,
-        run_id=release.run_id,
-        metrics=release.metrics["metrics"],
+        run_id="" if release is None else release.run_id,
+        metrics={} if release is None else release.metrics["metrics"],
     )

@@ -1,26 +1,25 @@
 """Making another version champion by hand: the one before, or any that may be served."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 import structlog
 from sqlalchemy.orm import Session
 
-from pipelines.errors import (
-    ArtifactError,
-    ConfigurationError,
-    RegistryError,
-    ReleaseError,
-    UnknownVersionError,
-)
-from pipelines.models.bundle import ModelBundle
-from pipelines.models.model_check import checked
+from pipelines.errors import ConfigurationError, ReleaseError, UnknownVersionError
 from pipelines.registry import CHAMPION, Registry
 from pipelines.release.moving import Standing, carry_out, settled, turn
+from pipelines.release.servable import check_servable
 from pipelines.settings import Settings
-from pipelines.storage.alias_moves import AliasMove, AliasMoves
+from pipelines.storage.alias_moves import Action, AliasMove, AliasMoves
 from pipelines.storage.announcements import announce_champion
 from pipelines.storage.repositories import ReleaseRepository
 from pipelines.storage.unit_of_work import unit_of_work
 
 log = structlog.get_logger()
+
+AUTOMATIC = "automatic:service"
+"""Who rolls back, where nobody does."""
 
 
 def roll_back(
@@ -31,6 +30,8 @@ def roll_back(
     who: str,
     why: str,
     force: bool = False,
+    action: Action = "rollback",
+    allowed: Callable[[Standing], None] = lambda _: None,
 ) -> AliasMove:
     """
     Make another version champion, tell running services, and give the move.
@@ -44,6 +45,8 @@ def roll_back(
         who: Who wants it, as `<kind>:<name>`.
         why: For those who read the history.
         force: Take also a version that the gate has not accepted.
+        action: What the history calls it: a version that is promoted has one to be rolled back to.
+        allowed: Raises where things stand otherwise than the caller takes for granted.
 
     Raises:
         ReleaseError: it cannot be done so; nothing has changed.
@@ -56,24 +59,65 @@ def roll_back(
     url, model = _database_url(settings), settings.registered_model
     with unit_of_work(url) as session:
         seen = Standing.of(session, registry, model)
-        version = _target(seen, to)
+        allowed(seen)
+        version = _target(seen, to, action)
         _refuse_unknown(registry, version)
         _refuse_unaccepted(session, model, version, force=force)
-    _check(settings, registry, version)
+    check_servable(registry, version, settings.home / "models")
     with turn(url) as session:
-        move = _recorded(url, registry, model, seen, version, who=who, why=why)
+        move = _recorded(url, registry, model, seen, version, action, who=who, why=why)
         carry_out(session, registry, model, move)
     announce_champion(settings, version)
-    log.info("model_rolled_back", version=version, from_version=move.from_version, who=who)
+    log.info("champion_made", action=action, version=version, before=move.from_version, who=who)
     return move
 
 
-def _target(seen: Standing, to: int | None) -> int:
+def take_back(
+    settings: Settings, registry: Registry, version: int, *, within_seconds: float, why: str
+) -> AliasMove:
+    """
+    Roll a promotion back that was made a moment ago; `who` is AUTOMATIC.
+
+    Of several who want to, one does: the others find that the version is not champion any more.
+
+    Args:
+        settings: Prepared ones.
+        registry: Where the alias is.
+        version: The champion that has failed.
+        within_seconds: For how long after its promotion it may be taken back.
+        why: What it has done.
+
+    Raises:
+        ReleaseError: it is not champion, or was not promoted lately; or as `roll_back`.
+        RegistryError: the registry is out of reach.
+        StorageError: the database is.
+    """
+
+    def allowed(seen: Standing) -> None:
+        last = seen.last
+        if last is None or seen.champion != version or not _concerns(last, version):
+            raise ReleaseError(f"version {version} is not champion by what was decided last")
+        since = (datetime.now(UTC) - (last.moved_at or last.at)).total_seconds()
+        if since > within_seconds:
+            raise ReleaseError(f"version {version} was not promoted within {within_seconds:g} s")
+
+    # Readers had the one before a moment ago, whatever the gate has thought of it.
+    return roll_back(settings, registry, who=AUTOMATIC, why=why, force=True, allowed=allowed)
+
+
+def _concerns(last: AliasMove, version: int) -> bool:
+    """Whether a move was the version's promotion, or a worker's end while it took that back."""
+    if last.action == "promote":
+        return last.to_version == version
+    return last.moved_at is None and (last.who, last.from_version) == (AUTOMATIC, version)
+
+
+def _target(seen: Standing, to: int | None, action: Action) -> int:
     """Which version is meant; what was begun and not finished is meant again."""
-    if seen.champion is None:
+    if seen.champion is None and action == "rollback":
         raise ReleaseError("there is no champion to roll back: run the pipeline first")
     pending = seen.pending
-    if pending is not None and pending.action == "rollback" and to in (None, pending.to_version):
+    if pending is not None and pending.action == action and to in (None, pending.to_version):
         return pending.to_version
     if to == seen.champion:
         raise ReleaseError(f"version {to} is champion already")
@@ -92,21 +136,13 @@ def _refuse_unknown(registry: Registry, version: int) -> None:
 
 def _refuse_unaccepted(session: Session, model: str, version: int, *, force: bool) -> None:
     release = ReleaseRepository(session).find(model, version)
-    if force or (release is not None and release.accepted):
+    if force or (release is not None and (release.accepted or release.forced)):
         return
     if release is None:
         verdict = "was never judged by the gate"
     else:
-        verdict = f"was refused by the gate ({'; '.join(release.decision['reasons'])})"
+        verdict = f"was refused by the gate ({'; '.join(release.failures)})"
     raise ReleaseError(f"version {version} {verdict}: force it if it has to be")
-
-
-def _check(settings: Settings, registry: Registry, version: int) -> None:
-    """Whether it can be served: checksums, a first question, golden answers."""
-    try:
-        checked(ModelBundle.load, registry.fetch(version, settings.home / "models"))
-    except (ArtifactError, RegistryError) as error:
-        raise ReleaseError(f"version {version} cannot be served: {error}") from error
 
 
 def _recorded(
@@ -115,6 +151,7 @@ def _recorded(
     model: str,
     seen: Standing,
     version: int,
+    action: Action,
     *,
     who: str,
     why: str,
@@ -127,16 +164,16 @@ def _recorded(
         now = settled(session, registry, model)
         if now.champion != seen.champion:
             raise ReleaseError(f"version {now.champion} became champion meanwhile: look again")
-        if now.last is not None and _is_same(seen.pending, now.last, version):
+        if now.last is not None and _is_same(seen.pending, now.last, action, version):
             return now.last
-        return moves.record("rollback", now.champion, version, who=who, why=why)
+        return moves.record(action, now.champion, version, who=who, why=why)
 
 
-def _is_same(pending: AliasMove | None, last: AliasMove, version: int) -> bool:
+def _is_same(pending: AliasMove | None, last: AliasMove, action: Action, version: int) -> bool:
     return (
         pending is not None
         and pending.number == last.number
-        and (last.action, last.to_version) == ("rollback", version)
+        and (last.action, last.to_version) == (action, version)
     )
 
 

@@ -10,22 +10,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 from threadpoolctl import threadpool_limits
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.splits import Part
-from pipelines.evaluation.bootstrap import Comparison, compare
+from pipelines.evaluation.bootstrap import Comparison, Difference, compare
 from pipelines.evaluation.leaks import assert_no_leak
 from pipelines.evaluation.learning_curve import learner, learning_curve
 from pipelines.evaluation.metrics import NO_BOOK
-from pipelines.evaluation.protocol import BookFacts, Evaluation, Holdout, evaluate, holdout
+from pipelines.evaluation.protocol import BookFacts, Evaluation, Holdout, Ranks, evaluate, holdout
 from pipelines.evaluation.report.page import report
+from pipelines.evaluation.rival import AgainstChampion, NotCompared, compare_with_champion
 from pipelines.models.base import Recommender
 from pipelines.models.factory import create
 from pipelines.models.hybrid import HybridRecommender
 from pipelines.pages.page import Page
 from pipelines.registry import CHAMPION
-from pipelines.stages.rival import Rival, measured_champion
+from pipelines.stages.rival import Measure, Rival, measured_champion
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.stages.train import FITS, address, fitted
 
@@ -37,6 +39,10 @@ REPORT = "report"
 
 Results = Mapping[str, Evaluation]
 """By name of the model."""
+AGAINST: TypeAdapter[AgainstChampion | NotCompared | None] = TypeAdapter(
+    AgainstChampion | NotCompared | None
+)
+"""The content of `champion.json`."""
 
 
 def run(ctx: RunContext) -> Summary:
@@ -61,6 +67,9 @@ def run(ctx: RunContext) -> Summary:
     `<model>.parquet` has one row a judged reader: user_num, ndcg_at_10, recall_at_20, n_history,
     n_liked, n_relevant, and book_nums, the list of at most 20 books, best first.
 
+    `champion.json` is what the gate holds the hybrid against: an `AgainstChampion`, a `NotCompared`
+    where there is a champion that it cannot be compared with, or null.
+
     `learning_curve.json` is a `LearningCurve`, or null where there is none; `report/` holds the
     page about all this and its pictures, which the hybrid's run in MLflow has as well.
 
@@ -79,11 +88,14 @@ def run(ctx: RunContext) -> Summary:
     )
     judged = _candidates(ctx, dataset, models)
     with ctx.stage("evaluate", inputs=["preprocess", "blend", *map(address, models)]) as draft:
-        results = _measured(ctx, judged, readers, dataset)
-        rival = measured_champion(ctx, readers, dataset)
+        measure = _measure(ctx, dataset)
+        results = {name: measure(model, readers) for name, model in judged.items()}
+        rival = measured_champion(ctx, judged[HYBRID], readers, dataset, measure)
         comparisons = _compared(ctx, results, rival)
+        against = _against_champion(ctx, results[HYBRID], rival, comparisons, len(dataset.books))
         measured = _told(results, comparisons, _split(ctx, dataset, len(readers)))
         _write(draft.folder, measured, results)
+        (draft.folder / "champion.json").write_bytes(AGAINST.dump_json(against, indent=1))
         curve = _learning_curve(ctx, judged, readers, dataset)
         (draft.folder / "learning_curve.json").write_text(json.dumps(curve, indent=1))
         _page(ctx, measured, curve).write(draft.folder / REPORT, "evaluation")
@@ -109,33 +121,57 @@ def _candidates(ctx: RunContext, dataset: Dataset, models: list[str]) -> dict[st
     return {**parts, HYBRID: hybrid}
 
 
-def _measured(
-    ctx: RunContext, models: Mapping[str, Recommender], readers: Holdout, dataset: Dataset
-) -> dict[str, Evaluation]:
+def _measure(ctx: RunContext, dataset: Dataset) -> Measure:
+    """The one way in which all models of the run are measured, and the champion too."""
     known = np.isin(dataset.parts, FITS["judging"])
     popularity = np.bincount(dataset.book_nums[known], minlength=len(dataset.books))
     facts = BookFacts.of(dataset.catalogue.to_pandas(), popularity)
-    # One reader at a time is too little work for the threads of a BLAS: they slow it down.
-    with threadpool_limits(1, "blas"):
-        return {
-            name: evaluate(
+
+    def measure(model: Ranks | Recommender, readers: Holdout) -> Evaluation:
+        # One reader at a time is too little work for the threads of a BLAS: they slow it down.
+        with threadpool_limits(1, "blas"):
+            return evaluate(
                 model,
                 readers,
                 n_books=len(dataset.books),
                 popularity=popularity,
                 facts=facts,
-                rng=ctx.rng(f"intervals {name}"),
+                rng=ctx.rng(f"intervals {model.name}"),
             )
-            for name, model in models.items()
-        }
+
+    return measure
 
 
-def _compared(ctx: RunContext, results: Results, rival: Rival | None) -> dict[str, Comparison]:
+def _compared(
+    ctx: RunContext, results: Results, rival: Rival | NotCompared | None
+) -> dict[str, Comparison]:
     ndcg = {name: result.per_reader[METRIC].to_numpy() for name, result in results.items()}
     served = ndcg.pop(HYBRID)
-    if rival is not None:
-        ndcg[CHAMPION] = rival.ndcg_at_10
+    if isinstance(rival, Rival):
+        ndcg[CHAMPION] = rival.ndcg_at_10(len(served))
     return compare(served, ndcg, rng=ctx.rng("comparisons"))
+
+
+def _against_champion(
+    ctx: RunContext,
+    challenger: Evaluation,
+    rival: Rival | NotCompared | None,
+    comparisons: Mapping[str, Comparison],
+    n_books: int,
+) -> AgainstChampion | NotCompared | None:
+    if not isinstance(rival, Rival):
+        return rival
+    found = comparisons[CHAMPION]
+    return compare_with_champion(
+        challenger,
+        rival.found,
+        rival.fair,
+        version=rival.version,
+        gain=Difference(found.mean, found.low, found.high, found.n),
+        milliseconds=rival.milliseconds,
+        n_books=n_books,
+        rng=ctx.rng("slices against the champion"),
+    )
 
 
 def _split(ctx: RunContext, dataset: Dataset, judged_readers: int) -> dict[str, Any]:

@@ -2,16 +2,19 @@
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 
-import pandas as pd
 import structlog
 
-from pipelines.evaluation.gate import GateRules, decide
+from pipelines.errors import ReleaseError
+from pipelines.evaluation.bootstrap import Difference
+from pipelines.evaluation.gate import Evidence, decide
 from pipelines.events import ModelRefused
 from pipelines.registry import CHAMPION, RETRAIN_WANTED, ModelVersion
-from pipelines.release.moving import carry_out, settled, turn
+from pipelines.release.moving import Standing, carry_out, settled, turn
 from pipelines.release.promotion import planned
-from pipelines.stages.evaluate import BASELINE, HYBRID
+from pipelines.release.servable import check_servable
+from pipelines.stages.evaluate import AGAINST, BASELINE, HYBRID
 from pipelines.stages.run_context import RunContext, Summary
 from pipelines.storage.alias_moves import AliasMove
 from pipelines.storage.announcements import announce_champion
@@ -19,6 +22,9 @@ from pipelines.storage.outbox import Outbox
 from pipelines.storage.repositories import ModelRelease, ReleaseRepository
 
 log = structlog.get_logger()
+
+DECISION = "decision.json"
+"""Beside PostgreSQL's record, in the run's folder and under `gate/` among MLflow's artifacts."""
 
 
 def run(ctx: RunContext) -> Summary:
@@ -38,6 +44,9 @@ def run(ctx: RunContext) -> Summary:
         log.info(
             "model_judged", version=version, accepted=release.accepted, promoted=move is not None
         )
+        record = {**asdict(release), "decided_at": release.decision.get("at")}
+        (draft.folder / DECISION).write_text(json.dumps(record, indent=1))
+        ctx.registry.attach(ctx.summary("register")["mlflow_run_id"], draft.folder, "gate")
         draft.summary |= {
             "version": version,
             "accepted": release.accepted,
@@ -55,7 +64,7 @@ def _decided(ctx: RunContext, version: int) -> tuple[ModelRelease, AliasMove | N
         releases = ReleaseRepository(session)
         release = releases.find(model, version)
         if release is None:
-            release = _judged(ctx, version)
+            release = _judged(ctx, version, standing)
             releases.record(release)
             if not release.accepted:
                 Outbox(session).write(_refused(release))
@@ -63,30 +72,59 @@ def _decided(ctx: RunContext, version: int) -> tuple[ModelRelease, AliasMove | N
     return release, move
 
 
-def _judged(ctx: RunContext, version: int) -> ModelRelease:
+def _judged(ctx: RunContext, version: int, standing: Standing) -> ModelRelease:
     evaluated = ctx.folder.reading("evaluate")
-    decision = decide(
-        pd.read_parquet(evaluated / f"{HYBRID}.parquet"),
-        pd.read_parquet(evaluated / f"{BASELINE}.parquet"),
-        None,
-        rules_beside(ctx.registry.by_alias(CHAMPION)),
-        rng=ctx.rng("gate"),
+    measured = json.loads((evaluated / "metrics.json").read_text())[HYBRID]
+    against = AGAINST.validate_json((evaluated / "champion.json").read_bytes())
+    over = measured["comparisons"][BASELINE]
+    evidence = Evidence(
+        over_popularity=Difference(over["mean"], over["low"], over["high"], over["n"]),
+        quality_score=ctx.summary("profile")["score"],
+        champion=None if has_to_go(ctx.registry.by_alias(CHAMPION)) else against,
+        defect=_defect(ctx, version),
+        overtaken=_overtaken(standing, None if against is None else against.version),
     )
+    decision = decide(evidence, ctx.settings.gate)
     return ModelRelease(
         model=ctx.settings.registered_model,
         version=version,
         run_id=ctx.run_id,
         accepted=decision.accepted,
-        decision=asdict(decision),
-        metrics=json.loads((evaluated / "metrics.json").read_text())[HYBRID],
+        decision={
+            "by": f"run:{ctx.run_id}",
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **asdict(decision),
+        },
+        metrics=measured,
         data_fingerprint=ctx.data_fingerprint,
     )
 
 
-def rules_beside(champion: ModelVersion | None) -> GateRules:
-    """One that has to go does not stay because its successor cannot be proven to be better."""
-    stays = champion is not None and RETRAIN_WANTED not in champion.tags
-    return GateRules(must_prove_gain=stays)
+def has_to_go(champion: ModelVersion | None) -> bool:
+    """One that has to does not stay because its successor cannot be proven to be better."""
+    return champion is not None and RETRAIN_WANTED in champion.tags
+
+
+def _defect(ctx: RunContext, version: int) -> str | None:
+    try:
+        check_servable(ctx.registry, version, ctx.settings.home / "models")
+    except ReleaseError as error:
+        return str(error)
+    return None
+
+
+def _overtaken(standing: Standing, compared_with: int | None) -> str | None:
+    """Of two runs that were judged against the same champion one has been faster."""
+    champion, last = standing.champion, standing.last
+    if champion is None or champion == compared_with:
+        return None
+    known = last is not None and last.to_version == champion
+    by = f" by {last.who}" if last is not None and known else ""
+    against = "no champion" if compared_with is None else f"version {compared_with}"
+    return (
+        f"version {champion} was made champion{by} after this one was compared with {against}: "
+        "run the pipeline again to be compared with it"
+    )
 
 
 def _refused(release: ModelRelease) -> ModelRefused:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -32,6 +32,17 @@ class ModelRelease:
     metrics: dict[str, Any]
     data_fingerprint: str
     decided_at: datetime | None = None
+
+    @property
+    def failures(self) -> list[str]:
+        """The rules that it broke; all reasons in a record that does not tell them apart."""
+        reasons: list[str] = self.decision["reasons"]
+        return [reason for reason in reasons if reason.startswith("failed")] or reasons
+
+    @property
+    def forced(self) -> dict[str, str] | None:
+        """Who made it champion though the gate had not accepted it, why and when."""
+        return self.decision.get("forced")
 
 
 class LibraryRepository:
@@ -109,10 +120,17 @@ class ReleaseRepository:
         self._session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _RELEASE_LOCK})
 
     def record(self, release: ModelRelease) -> None:
-        """Store a decision; there is one for each version, and it is never changed."""
+        """Store a decision; there is one for each version, and only force is added to it."""
         columns = ("model", "version", "run_id", "accepted", "decision", "metrics")
         values = {name: getattr(release, name) for name in columns}
         self._session.add(ModelReleaseRow(**values, data_fingerprint=release.data_fingerprint))
+
+    def note_force(self, model: str, version: int, *, who: str, why: str) -> None:
+        """Add to a decision, if there is one, that somebody overruled it; the first time counts."""
+        row = self._session.get(ModelReleaseRow, (model, version))
+        if row is not None and "forced" not in row.decision:
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            row.decision = row.decision | {"forced": {"who": who, "why": why, "at": at}}
 
     def find(self, model: str, version: int) -> ModelRelease | None:
         """The decision about a version; None if there is none yet."""

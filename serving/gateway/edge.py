@@ -24,6 +24,8 @@ log = structlog.get_logger()
 ENCODED_SLASH = "\0"
 """Stands for %2F while a path is routed; a NUL of the caller's own does not get that far."""
 
+READERS = "/api/v1/users/"
+
 ANSWER_SECONDS = 8.0
 """Until an answer begins; less than BentoML's limit, which answers without any of this."""
 
@@ -93,6 +95,7 @@ class Edge:
                 await self._app(scope, receive, exchange.send)
         except Exception:  # the edge of the process: nothing of a defect leaves it
             exchange.deadline = None
+            exchange.has_failed = True
             if deadline.expired():
                 log.warning("request_timed_out")
                 return _unavailable(exchange.request_id, f"no answer within {ANSWER_SECONDS} s")
@@ -106,6 +109,8 @@ class _Exchange:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.status: int | None = None
+        self.has_failed = False
+        """By a defect, or for want of time."""
         self.deadline: asyncio.Timeout | None = None
         """Until the answer begins, while it is waited for; whoever reads slowly may."""
         headers = IndexedHeaders(scope)
@@ -143,7 +148,15 @@ class _Exchange:
         parts: Components = self._scope["app"].state.components
         parts.metrics.requests.labels(route, method, str(status)).inc()
         parts.metrics.latency.labels(route).observe(seconds)
+        if status < 400 or status == 500 or self.has_failed:  # the rest is nobody's defect
+            failed = self.has_failed or status == 500
+            parts.watch.answered(route, reader_of(self._scope["path"]), failed=failed)
         parts.access_log.note(method, route, status, seconds, quiet=route in _QUIET)
+
+
+def reader_of(path: str) -> str | None:
+    """The reader whom a path is about; None where it is about nobody."""
+    return path.split("/")[4].replace(ENCODED_SLASH, "/") if path.startswith(READERS) else None
 
 
 def _unavailable(request_id: str, detail: str) -> Response:

@@ -51,6 +51,14 @@ class Move(BaseModel):
         return cls.model_validate(move)
 
 
+class Forced(BaseModel):
+    """Who overruled the gate."""
+
+    who: str = Field(examples=["cli:ann"])
+    why: str = Field(examples=["the old one knows nothing of the new catalogue"])
+    at: datetime = Field(examples=[_TIME])
+
+
 class Verdict(BaseModel):
     """What the gate decided."""
 
@@ -59,6 +67,9 @@ class Verdict(BaseModel):
         examples=[["passed: ndcg_at_10 gain over popularity is +0.0412"]]
     )
     decided_at: datetime | None = Field(examples=[_TIME])
+    forced: Forced | None = Field(
+        description="Null where nobody made it champion against the gate.", examples=[None]
+    )
 
     @classmethod
     def of(cls, decision: ModelRelease | None) -> Self | None:
@@ -68,6 +79,7 @@ class Verdict(BaseModel):
             accepted=decision.accepted,
             reasons=tuple(decision.decision["reasons"]),
             decided_at=decision.decided_at,
+            forced=decision.forced and Forced.model_validate(decision.forced),
         )
 
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.bootstrap import Components
-from serving.gateway.edge import ENCODED_SLASH
+from serving.gateway.edge import READERS, reader_of
 from serving.generations import EVERYBODY
 from serving.security.roles import may
 
-READERS = "/api/v1/users/"
 REMEMBERED = (READERS, "/api/v1/books/", "/api/v1/genres")
 """What below these is asked by GET follows from the question, the model and the reader alone."""
 
@@ -55,7 +54,7 @@ class Remembering:
             await self._app(scope, receive, send)
             return
         parts: Components = scope["app"].state.components
-        user_id = _reader_of(scope["path"])
+        user_id = reader_of(scope["path"])
         model = parts.models.current_for(user_id)
         if model is None:
             await self._app(scope, receive, send)
@@ -125,7 +124,3 @@ def _new_id() -> bytes:
     return (
         f"{drawn[:8]}-{drawn[8:12]}-4{drawn[13:16]}-{variant}{drawn[17:20]}-{drawn[20:]}".encode()
     )
-
-
-def _reader_of(path: str) -> str | None:
-    return path.split("/")[4].replace(ENCODED_SLASH, "/") if path.startswith(READERS) else None

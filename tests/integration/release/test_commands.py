@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from pipelines.cli import app
 from pipelines.errors import ConfigurationError, ReleaseError
 from pipelines.settings import get_settings
+from pipelines.storage.repositories import ReleaseRepository
+from pipelines.storage.unit_of_work import unit_of_work
 from tests.integration.release.conftest import Releases
 
 pytestmark = pytest.mark.integration
@@ -70,3 +72,28 @@ def test_a_refusal_is_one_line(releases: Releases, bookrec: Bookrec):
     refused = bookrec("rollback", "--reason", "complaints", "--yes")
     assert isinstance(refused.exception, ReleaseError)
     assert bookrec("rollback", "--yes").exit_code == 2
+
+
+def test_what_the_gate_refused_is_promoted_by_force_alone_and_the_record_says_by_whom(
+    releases: Releases, bookrec: Bookrec
+):
+    releases.released(1)
+    version = releases.register(accepted=False)
+    told = ("promote", version, "--reason", "the new catalogue", "--yes")
+    refused = bookrec(*told)
+    assert str(refused.exception) == (
+        "version 2 was refused by the gate (failed: no better): force it if it has to be"
+    )
+    assert bookrec("promote", version, "--force", "--yes").exit_code == 2  # no reason
+    assert bookrec(*told[:3], " ", "--force", "--yes").exit_code == 1
+    assert releases.champion == 1
+    assert bookrec(*told, "--force").stdout == "Version 2 is champion, instead of 1.\n"
+    (move, _) = answered(bookrec("models", "history", "--json"))
+    assert (move["action"], move["why"]) == ("promote", "the new catalogue")
+    with unit_of_work(releases.url) as session:
+        release = ReleaseRepository(session).find(releases.model, version)
+    assert not release.accepted
+    assert (release.forced["who"], release.forced["why"]) == (move["who"], "the new catalogue")
+    assert bookrec("rollback", "--reason", "complaints", "--yes").exit_code == 0
+    assert bookrec("rollback", "--to", 2, "--reason", "no", "--yes").exit_code == 0
+    assert releases.champion == 2

@@ -246,7 +246,7 @@ def test_of_two_at_once_one_wins_and_the_other_says_why(
 ):
     releases.released(3)
     both_have_looked = threading.Barrier(2, timeout=30)
-    check = rollback._check
+    check = rollback.check_servable
     outcomes: list[str] = []
 
     def wait(*args: object) -> None:
@@ -259,7 +259,7 @@ def test_of_two_at_once_one_wins_and_the_other_says_why(
         except ReleaseError as error:
             outcomes.append(f"{who} {error}")
 
-    monkeypatch.setattr(rollback, "_check", wait)
+    monkeypatch.setattr(rollback, "check_servable", wait)
     people = [threading.Thread(target=act, args=(who,)) for who in ("cli:ann", "cli:bob")]
     for one in people:
         one.start()

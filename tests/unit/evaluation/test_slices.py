@@ -6,7 +6,13 @@ import pytest
 
 from pipelines.data.interactions import History
 from pipelines.evaluation import metrics
-from pipelines.evaluation.slices import N_DECADES, N_LANGUAGES, book_slices, measure, reader_slices
+from pipelines.evaluation.slices import (
+    N_DECADES,
+    N_LANGUAGES,
+    book_slices,
+    found_in_slices,
+    reader_slices,
+)
 from pipelines.models.base import RankedBooks
 
 MLFLOW_NAME = re.compile(r"[/\w.\- ]+")
@@ -154,20 +160,24 @@ LISTS = [[1, 2, 3], [4, 1]]
 RELEVANT = [np.array([2, 9], np.int32), np.array([4], np.int32)]
 
 
-def judged(kinds, readers=None, lists=None, relevant=None):
+def found_in(kinds, readers=None, lists=None, relevant=None):
     ranked = [
         RankedBooks(np.array(nums, np.int32), -np.arange(len(nums), dtype=np.float32))
         for nums in lists or LISTS
     ]
     relevant = relevant or RELEVANT
-    return measure(
+    return found_in_slices(
         metrics.hit_matrix(ranked, relevant, 20),
         metrics.book_matrix(ranked, 20),
         relevant,
         readers or {},
         {name: np.isin(np.arange(10), nums) for name, nums in kinds.items()},
-        rng=np.random.default_rng(0),
     )
+
+
+def judged(kinds, readers=None, **lists):
+    rng = np.random.default_rng(0)
+    return {name: one.measured(rng) for name, one in found_in(kinds, readers, **lists).items()}
 
 
 def test_slice_of_books_is_judged_by_its_own_books_on_the_same_lists():
@@ -210,3 +220,8 @@ def test_bounds_hold_the_mean():
     relevant = [np.array([3, 5], np.int32)] * 60
     found = judged({"three": [3]}, lists=lists, relevant=relevant)["three"]
     assert found["ndcg_at_10_low"] < found["ndcg_at_10"] < found["ndcg_at_10_high"]
+
+
+def test_each_reader_of_a_slice_has_a_value_and_nobody_else():
+    ndcg = found_in({"two": [2]})["two"].ndcg_at_10
+    assert ndcg == pytest.approx([1 / np.log2(3), np.nan], nan_ok=True)

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipelines.registry import RETRAIN_WANTED, ModelVersion
-from pipelines.stages.promote import rules_beside
+from pipelines.stages.promote import has_to_go
 
 
 def champion(**tags: str) -> ModelVersion:
@@ -11,8 +11,8 @@ def champion(**tags: str) -> ModelVersion:
 
 
 @pytest.mark.parametrize(
-    ("rival", "must_prove"),
-    [(None, False), (champion(), True), (champion(**{RETRAIN_WANTED: "erasure"}), False)],
+    ("rival", "goes"),
+    [(None, False), (champion(), False), (champion(**{RETRAIN_WANTED: "erasure"}), True)],
 )
-def test_only_a_champion_that_may_stay_asks_for_proof_of_a_gain(rival, must_prove):
-    assert rules_beside(rival).must_prove_gain is must_prove
+def test_a_champion_that_has_to_be_replaced_is_no_rival(rival, goes):
+    assert has_to_go(rival) is goes
