@@ -8,6 +8,7 @@ same pipeline run replaces or reuses, so a repeated stage changes nothing.
 import contextlib
 import glob
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -27,7 +28,7 @@ from pipelines.errors import ConfigurationError, RegistryError
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import DatasetInput, Run
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
     from mlflow.tracking import MlflowClient
 
@@ -54,6 +55,19 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
+class DataUsed:
+    """What a run learnt from, as MLflow lists it among the run's datasets."""
+
+    name: str
+    digest: str
+    source: str
+    location: str
+    """Where the source read, without a password; empty where it needs no place."""
+    counts: Mapping[str, int]
+    """Of readers, books, rows and the like."""
+
+
+@dataclass(frozen=True)
 class Trial:
     """One attempt at finding hyperparameters."""
 
@@ -76,6 +90,7 @@ class Registry(Protocol):
         params: Mapping[str, Any],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
+        data: DataUsed | None = None,
     ) -> str:
         """Create the run of one model, or add to it if it exists; gives its id."""
 
@@ -176,13 +191,14 @@ class MlflowRegistry:
         params: Mapping[str, Any],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
+        data: DataUsed | None = None,
     ) -> str:
         with _translated():
             run = self._find_run(name, pipeline_run)
             if run is not None and _contradicts(run, params):
                 self._client.delete_run(run.info.run_id)  # MLflow never changes a parameter
                 run = None
-            run = run or self._create_run(name, pipeline_run)
+            run = run or self._create_run(name, pipeline_run, tags.get("git_sha", ""))
             run_id = str(run.info.run_id)
             for key in params.keys() - run.data.params.keys():
                 self._client.log_param(run_id, key, params[key])
@@ -190,6 +206,8 @@ class MlflowRegistry:
                 self._client.log_metric(run_id, key, number)
             for key, value in tags.items():
                 self._client.set_tag(run_id, key, value)
+            if data is not None:
+                self._client.log_inputs(run_id, [_dataset_input(data)])
             self._client.set_terminated(run_id)
             return run_id
 
@@ -265,10 +283,10 @@ class MlflowRegistry:
         status = "FAILED" if trial.state == "fail" else "FINISHED"
         self._client.set_terminated(run_id, status, ended)
 
-    def _create_run(self, name: str, pipeline_run: str) -> "Run":
+    def _create_run(self, name: str, pipeline_run: str, git_sha: str) -> "Run":
         return self._client.create_run(
             self._experiment_id,
-            run_name=f"{name} {datetime.now(UTC):%Y-%m-%d %H:%M}",
+            run_name=f"{name} {datetime.now(UTC):%Y-%m-%d %H:%M} {git_sha[:7]}".rstrip(),
             tags={PIPELINE_RUN: pipeline_run, "model": name},
         )
 
@@ -446,6 +464,20 @@ def _knock(database_url: str) -> None:
         engine.connect().close()
     finally:
         engine.dispose()
+
+
+def _dataset_input(data: DataUsed) -> "DatasetInput":
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    dataset = Dataset(
+        data.name,
+        data.digest,
+        source_type=data.source,
+        source=json.dumps({"location": data.location}),
+        profile=json.dumps(dict(data.counts)),
+    )
+    return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
 
 
 def _contradicts(run: "Run", params: Mapping[str, Any]) -> bool:

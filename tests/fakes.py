@@ -11,7 +11,7 @@ from pipelines.errors import CacheUnavailableError, RegistryError
 from pipelines.models.answers import Answer, Read, Recommendation
 from pipelines.models.bundle import BundleConfig
 from pipelines.models.reranking import UNCHANGED, Reranking
-from pipelines.registry import CONTENT, PIPELINE_RUN, ModelVersion, content_of
+from pipelines.registry import CONTENT, PIPELINE_RUN, DataUsed, ModelVersion, content_of
 
 
 class FakeRegistry:
@@ -33,6 +33,7 @@ class FakeRegistry:
         params: Mapping[str, Any],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
+        data: DataUsed | None = None,
     ) -> str:
         self._runs.add(f"{name}-{pipeline_run}")
         return f"{name}-{pipeline_run}"

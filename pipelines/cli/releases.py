@@ -1,7 +1,8 @@
-"""Commands about versions: `bookrec models` and its `history`, `bookrec promote` and `rollback`."""
+"""Commands about versions: `bookrec models` and what is below it, `bookrec promote`, `rollback`."""
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,10 +11,11 @@ from rich.table import Table
 
 from pipelines.cli.acting import whoami
 from pipelines.cli.output import AsJson, console, print_json
-from pipelines.errors import ConfigurationError
+from pipelines.errors import ConfigurationError, ReleaseError
 from pipelines.settings import get_settings
 
 if TYPE_CHECKING:
+    from pipelines.settings import Settings
     from pipelines.storage.alias_moves import Action, AliasMove
 
 app = typer.Typer(help="Registered versions, newest first; `history` tells how they moved.")
@@ -59,6 +61,40 @@ def history(as_json: AsJson = False) -> None:
         console.print(_history(moves) if moves else "No version was champion yet.")
 
 
+@app.command()
+def compare(
+    versions: Annotated[
+        list[int] | None, typer.Argument(min=1, help="Which; the newest if none is given.")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--n", min=1, help="How many of the newest.")] = 10,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The page to write.", dir_okay=False)
+    ] = Path("versions.html"),
+    as_json: AsJson = False,
+) -> None:
+    """Versions side by side on a page: accuracy with intervals, variety, code and data."""
+    from pipelines.registry import MlflowRegistry
+    from pipelines.release.comparison import comparison, measured
+    from pipelines.storage.services import running_services
+
+    with running_services(get_settings(), redis=False) as settings:
+        registry = MlflowRegistry.from_settings(settings)
+        known = registry.versions()
+        missing = set(versions or ()) - {v.version for v in known}
+        if missing:
+            raise ReleaseError(f"there is no version {', '.join(map(str, sorted(missing)))}")
+        chosen = [v for v in known if v.version in versions] if versions else known[:n]
+        compared = measured(registry, chosen)
+    if as_json:
+        print_json([asdict(c.version) | {"metrics": c.metrics} for c in compared])
+    elif compared:
+        page = comparison(settings.registered_model, compared, _mlflow_pages(settings))
+        output.write_text(page.html(), encoding="utf-8")
+        console.print(f"{len(compared)} versions compared: {output}", soft_wrap=True)
+    else:
+        console.print("No version was measured yet: run the pipeline first (`bookrec run`).")
+
+
 Reason = Annotated[str, typer.Option(help="For those who read the history.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Also to a version that the gate has not accepted.")
@@ -94,6 +130,16 @@ def rollback(
         target = "the champion before this one" if to is None else f"version {to}"
         _confirm(f"Roll back to {target}?")
     _make_champion(to, "rollback", reason, force=force, as_json=as_json)
+
+
+def _mlflow_pages(settings: "Settings") -> str:
+    from pipelines.data.sources.locations import without_password
+
+    assert settings.mlflow_tracking_uri is not None  # noqa: S101 - for mypy: it is known by now
+    uri = settings.mlflow_tracking_uri.get_secret_value()
+    if uri.startswith("http"):
+        return without_password(uri)
+    return f"http://127.0.0.1:{settings.stack.mlflow_port}"  # where `bookrec up` shows them
 
 
 def _confirm(question: str) -> None:

@@ -64,6 +64,8 @@ class Page:
     date: datetime
     """When what it tells of was done, in UTC; rather than when it was written."""
     sections: Sequence[Section]
+    subject: str = "Run"
+    """What `run_id` is the name of."""
 
     @property
     def charts(self) -> dict[str, Chart]:

@@ -268,4 +268,5 @@ def _record(
         params=params,
         metrics={**result.metrics, **bounds, **gains},
         tags=ctx.tags(),
+        data=ctx.data_used,
     )

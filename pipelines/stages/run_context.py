@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from pipelines.errors import ConfigurationError, StorageError
-from pipelines.registry import CHAMPION, RETRAIN_WANTED, MlflowRegistry, Registry
+from pipelines.registry import CHAMPION, RETRAIN_WANTED, DataUsed, MlflowRegistry, Registry
 from pipelines.run_params import OURS, RunParams, unattended_params
 from pipelines.settings import Settings
 from pipelines.stages import STAGES
@@ -133,6 +133,18 @@ class RunContext:
         """By file of the dataset (`users`, `catalogue`, `interactions`, `editions`), its hash."""
         files: dict[str, str] = self.folder.manifest("preprocess")["files"]
         return {Path(name).stem: checksum[:16] for name, checksum in sorted(files.items())}
+
+    @property
+    def data_used(self) -> DataUsed:
+        """The prepared data, as MLflow is told of them."""
+        told = self.summary("preprocess")
+        return DataUsed(
+            name=self.params.dataset,
+            digest=self.data_fingerprint,
+            source=self.params.source,
+            location=self.params.model_dump()["data_path"] or "",
+            counts={name: n for name, n in told.items() if isinstance(n, int)},
+        )
 
     def tags(self) -> dict[str, str]:
         """What every MLflow run and model version of this run is tagged with."""

@@ -44,6 +44,7 @@ def run(ctx: RunContext, model: str) -> Summary:
             params=config,
             metrics={f"tuning_{name}": v for name, v in found.items() if isinstance(v, float)},
             tags=ctx.tags(),
+            data=ctx.data_used,
         )
     return draft.summary
 

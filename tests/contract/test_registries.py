@@ -1,12 +1,15 @@
+import json
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from pipelines.errors import RegistryError
 from pipelines.processes import running
-from pipelines.registry import MlflowRegistry, Registry
+from pipelines.registry import DataUsed, MlflowRegistry, Registry
 from pipelines.settings import Settings, StackSettings
 from pipelines.stack import mlflow_programs
 from tests.contract.registry import RegistryContract, bundle
@@ -38,6 +41,18 @@ class TestMlflowRegistry(RegistryContract):
         other = registry.record_run("knn", "r", params={"k": 2}, metrics={"ndcg": 0.3}, tags={})
         assert one == same != other
         assert registry.metrics(other) == {"ndcg": 0.3}
+
+    def test_a_run_names_its_revision_and_its_data_once(self, registry, mlflow_url):
+        data = DataUsed("shop", "f1" * 8, "interactions", "/data/shop", {"readers": 3})
+        tags = {"git_sha": "0123456789abcdef"}
+        for _ in range(2):
+            run_id = registry.record_run("knn", "r", params={}, metrics={}, tags=tags, data=data)
+        run = MlflowClient(mlflow_url).get_run(run_id)
+        assert re.fullmatch(r"knn \d{4}-\d\d-\d\d \d\d:\d\d 0123456", run.info.run_name)
+        (used,) = run.inputs.dataset_inputs
+        assert (used.dataset.name, used.dataset.digest) == ("shop", "f1" * 8)
+        assert json.loads(used.dataset.source) == {"location": "/data/shop"}
+        assert json.loads(used.dataset.profile) == {"readers": 3}
 
     def test_a_bundle_deleted_from_the_artifact_root_is_an_error(self, registry, tmp_path):
         """It names the folder where something was expected."""

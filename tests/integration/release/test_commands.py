@@ -3,6 +3,7 @@
 import getpass
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -40,6 +41,28 @@ def bookrec(releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Boo
 def answered(result: Result):
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+def test_versions_side_by_side_on_a_page(releases: Releases, bookrec: Bookrec, tmp_path: Path):
+    assert "No version was measured yet" in bookrec("models", "compare").stdout
+    for n, ndcg in enumerate([0.21, 0.25], start=1):
+        releases.register()
+        low, high = ndcg - 0.02, ndcg + 0.02
+        metrics = {"ndcg_at_10": ndcg, "ndcg_at_10_low": low, "ndcg_at_10_high": high}
+        metrics |= {"coverage_at_10": 0.4, "data_quality_score": 91.5}
+        releases.registry.record_run("hybrid", f"run-{n}", params={}, metrics=metrics, tags={})
+    releases.registry.set_alias("champion", 1)
+    page = tmp_path / "page.html"
+    assert bookrec("models", "compare", "--output", page).stdout == f"2 versions compared: {page}\n"
+    html = page.read_text()
+    assert "Version 2 has the highest NDCG@10, 0.250." in html
+    for shown in ("1 champion", "91.5", "compare-runs?runs=", "Accuracy and coverage"):
+        assert shown in html
+    told = answered(bookrec("models", "compare", 1, "--json"))
+    assert [(v["version"], v["metrics"]["ndcg_at_10"]) for v in told] == [(1, 0.21)]
+    missing = bookrec("models", "compare", 7, 8)
+    assert isinstance(missing.exception, ReleaseError)
+    assert "there is no version 7, 8" in str(missing.exception)
 
 
 def test_a_rollback_and_its_history(releases: Releases, bookrec: Bookrec):
