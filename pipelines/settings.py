@@ -276,6 +276,25 @@ class WebhookSettings(BaseModel):
     """When Airflow sends what is due."""
 
 
+class MaintenanceSettings(BaseModel):
+    """What is kept, and for how long."""
+
+    schedule: Schedule = "@daily"
+    """When Airflow backs up, and removes what has expired."""
+    keep_backups: int = Field(7, ge=1)
+    """So many, the newest."""
+    keep_versions: int = Field(10, ge=1)
+    """Of models, besides the champion, what it can be rolled back to, and whatever has an alias."""
+    keep_runs: int = Field(10, ge=1)
+    """Run folders, besides those that versions which are kept were made by."""
+    run_days: float = Field(30, ge=0)
+    """Others go so long after something was last written there; so do task logs of Airflow."""
+    log_bytes: int = Field(10_000_000, ge=1)
+    """A longer log file is put aside."""
+    keep_logs: int = Field(3, ge=0)
+    """Of each log file, what was put aside."""
+
+
 class FlagSettings(BaseModel):
     """Features that can be switched off; what is left alone is as `flags_file` says, else on."""
 
@@ -347,6 +366,7 @@ class Settings(BaseSettings):
     quality: QualitySettings = QualitySettings()
     loading: LoadingSettings = LoadingSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
     flags: FlagSettings = FlagSettings()
     flags_file: Path | None = None
     """Flags as TOML or JSON, with a section for each environment that differs."""

@@ -11,6 +11,7 @@ from pipelines.cli import (
     data,
     forget,
     keys,
+    maintenance,
     models,
     operations,
     quality,
@@ -39,6 +40,9 @@ app.command()(models.export)
 app.command()(releases.rollback)
 app.command()(quality.quality)
 app.command()(forget.forget)
+app.command()(maintenance.backup)
+app.command()(maintenance.backups)
+app.command()(maintenance.restore)
 app.command()(operations.doctor)
 app.command()(operations.up)
 app.command()(operations.stop)

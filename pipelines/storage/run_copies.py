@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import fsspec
 
-from pipelines.storage.artifacts import opened
+from pipelines.storage.stored_folder import opened
 
 
 @dataclass(frozen=True)
