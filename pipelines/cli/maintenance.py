@@ -1,4 +1,4 @@
-"""`bookrec backup`, `backups` and `restore`: what an installation is kept alive by."""
+"""`bookrec backup`, `backups`, `restore` and `prune`: what an installation is kept alive by."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +12,7 @@ from pipelines.settings import get_settings
 
 if TYPE_CHECKING:
     from pipelines.maintenance.backups import Backup
+    from pipelines.maintenance.prune import Pruned
     from pipelines.maintenance.restore import Restored
 
 
@@ -65,6 +66,34 @@ def restore(
         _show(done)
     if done.problems:
         raise typer.Exit(1)
+
+
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove expired runs, model versions, caches and logs; never what a rollback needs."""
+    from pipelines.maintenance import prune as pruning
+    from pipelines.storage.services import running_services
+
+    with running_services(get_settings(), redis=False) as settings:
+        done = pruning.prune(settings, dry_run=dry_run)
+    if as_json:
+        removed = [{"kind": e.kind, "name": e.name, "size": e.size} for e in done.removed]
+        print_json({"dry_run": dry_run, "removed": removed, "problems": done.problems})
+    else:
+        _show_pruned(done, "Would go" if dry_run else "Removed")
+    if done.problems:
+        raise typer.Exit(1)
+
+
+def _show_pruned(done: "Pruned", title: str) -> None:
+    table = Table(title, "Which", "Size")
+    for one in done.removed:
+        table.add_row(one.kind, escape(one.name), _size(one.size))
+    console.print(table if done.removed else "Nothing has expired.")
+    for problem in done.problems:
+        progress_console.print(f"[red]not done:[/] {escape(problem)}", soft_wrap=True)
 
 
 def _show(done: "Restored") -> None:

@@ -26,6 +26,7 @@ from pipelines.registry import CHAMPION, CONTENT, MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.storage.erasure_ledger import ErasureLedger
 from pipelines.storage.erasures import Erasure, ErasureKey, ErasureRepository
+from pipelines.storage.profiles import ProfileRepository
 from pipelines.storage.reader_rows import ReaderRows
 from pipelines.storage.unit_of_work import unit_of_work
 
@@ -145,7 +146,7 @@ class _Act:
                 counted["profiles"] = rows.remove_from_profiles(library)
                 erasures.add(library, self._found.user_id, counted)
                 removed.update(counted)
-            rows.note_removed_reports(self._run_ids, self._note)
+            ProfileRepository(session).note_removed_reports(self._run_ids, self._note)
 
     def _versions(self) -> None:
         for library, versions in self._found.versions.items():
