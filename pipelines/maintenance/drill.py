@@ -9,6 +9,7 @@ empty cache, and its answers are compared with those from before, byte for byte.
 
 import argparse
 import json
+import logging
 import os
 import re
 import shutil
@@ -30,11 +31,13 @@ from sqlalchemy import select
 
 from pipelines.data.sources.locations import absolute
 from pipelines.errors import BookrecError, StorageError
+from pipelines.observability import configure_logging
 from pipelines.processes import running, stop_on_sigterm
+from pipelines.progress import report_stage
 from pipelines.run_params import RunParams
 from pipelines.settings import PREFIX, Settings
 from pipelines.stack import api_program, free_port, script
-from pipelines.stages.pipeline import run_pipeline
+from pipelines.stages.pipeline import Progress, run_pipeline
 from pipelines.stages.run_context import RunContext
 from pipelines.storage.artifacts import new_run_id
 from pipelines.storage.local.place import find_place, local_settings
@@ -78,7 +81,7 @@ def drill(settings: Settings, params: RunParams, console: Console) -> Outcome:
     """
     with running_services(settings) as prepared:
         console.print(f"Training on {params.dataset} …")
-        run_pipeline(RunContext(new_run_id(), params, prepared), lambda *_: None)
+        run_pipeline(RunContext(new_run_id(), params, prepared), _reporting(console))
         readers = _readers(prepared)
         with _served(prepared) as client:
             before = _answers(client, readers)
@@ -97,6 +100,13 @@ def drill(settings: Settings, params: RunParams, console: Console) -> Outcome:
         seconds = time.perf_counter() - began
     different = tuple(path for path, body in before.items() if after[path] != body)
     return Outcome(len(before), different, went_on, seconds, told["lost_seconds"])
+
+
+def _reporting(console: Console) -> Progress:
+    def report(address: str, summary: dict[str, Any], seconds: float, reused: bool) -> None:
+        report_stage(console, address, summary, seconds, reused=reused)
+
+    return report
 
 
 def _readers(settings: Settings) -> list[str]:
@@ -185,6 +195,7 @@ def main() -> int:
     told = parser.parse_args()
     params = RunParams(source=told.source, data_path=told.data and absolute(told.data))
     stop_on_sigterm()
+    configure_logging(level=logging.WARNING)
     console, home = Console(highlight=False), Path(tempfile.mkdtemp(prefix="bookrec-drill-"))
     bare = _bare(os.environ)
     os.environ.clear()
