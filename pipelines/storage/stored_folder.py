@@ -162,6 +162,19 @@ class StoredFolder:
             raise StorageError(f"{self._manifest_of(address)} is damaged: {error}") from error
         return told
 
+    def content(self, address: str, name: str) -> bytes:
+        """
+        One file of a part, of which nothing else is fetched.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        try:
+            read: bytes = self._fs.cat_file(f"{self._remote}/{address}/{name}")
+        except OSError as error:
+            raise StorageError(f"{self._remote}/{address}/{name} cannot be read") from error
+        return read
+
     def remove(self, address: str) -> None:
         """Remove a part, its manifest first: what a kill leaves of it counts for nothing."""
         self._fs.rm_file(self._manifest_of(address))

@@ -11,10 +11,14 @@ from pipelines.configuration import MASK
 from pipelines.errors import ConfigurationError, StorageError
 from pipelines.maintenance import backups, snapshot
 from pipelines.maintenance.backups import back_up, backup_names, backups_folder
+from pipelines.maintenance.configurations import history, restore_configuration
 from pipelines.maintenance.databases import addresses
 from pipelines.maintenance.restore import restore
 from pipelines.settings import MaintenanceSettings, Settings
 from pipelines.storage.database import database_exists, drop_database, ensure_database, sibling
+from pipelines.storage.local.place import find_place, local_settings
+from pipelines.storage.local_servers import local_servers
+from pipelines.storage.services import located_services
 from tests.integration.maintenance.conftest import add_book, execute, titles
 
 pytestmark = pytest.mark.integration
@@ -190,3 +194,62 @@ def test_files_that_change_while_they_are_copied_are_copied_again(tmp_path: Path
     found = {path.name: path.read_text() for path in target.iterdir()}
     assert found == {"kept": "before", "changed": "afterwards", "new": "new"}
     assert calls.count("kept") == 1
+
+
+def test_configurations_are_told_and_one_is_written_again(
+    small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own = tmp_path / "config"
+    own.mkdir()
+    monkeypatch.setenv("BOOKREC_CONFIG_DIR", str(own))
+    monkeypatch.setenv("BOOKREC_DATABASE_URL", "postgresql://ann:geheim@host/db")
+
+    def as_set() -> Settings:
+        read = Settings(home=small.home)
+        places = ("database_url", "mlflow_tracking_uri", "redis_url")
+        return read.model_copy(update={name: getattr(small, name) for name in places})
+
+    file = own / "development.toml"
+    file.write_text(
+        'experiment = "shop"\n[maintenance]\nkeep_backups = 9\n[source_options]\n"a.b" = "\\"c"\n'
+    )
+    first = back_up(as_set()).name
+    back_up(as_set())
+    file.write_text('experiment = "other"\n')
+    third = back_up(as_set()).name
+
+    newest, oldest = history(as_set())
+    assert (oldest.backup, oldest.changes, newest.backup) == (first, (), third)
+    assert [(c.variable, c.before, c.after) for c in newest.changes] == [
+        ("BOOKREC_EXPERIMENT", "shop", "other"),
+        ("BOOKREC_MAINTENANCE__KEEP_BACKUPS", 9, 7),
+        ("BOOKREC_SOURCE_OPTIONS", {"a.b": '"c'}, {}),
+    ]
+    monkeypatch.setenv("BOOKREC_MAINTENANCE__KEEP_BACKUPS", "2")
+    done = restore_configuration(as_set(), first)
+    assert done.path == file
+    assert "geheim" not in file.read_text()
+    assert [(c.variable, c.before, c.after) for c in done.overruled] == [
+        ("BOOKREC_MAINTENANCE__KEEP_BACKUPS", 9, 2)
+    ]
+    again = as_set()
+    assert (again.experiment, again.source_options) == ("shop", {"a.b": '"c'})
+    (aside,) = own.glob("development.toml.2*")
+    assert aside.read_text() == 'experiment = "other"\n'
+    with pytest.raises(ConfigurationError, match="set BOOKREC_CONFIG_DIR"):
+        restore_configuration(small, first)
+
+
+def test_a_database_that_does_not_start_is_put_aside_when_told(small: Settings, tmp_path: Path):
+    name = back_up(small).name
+    broken = Settings(home=tmp_path / "own", storage_url=small.storage_root)
+    with local_servers(broken.home, redis=False):
+        place = find_place(broken.home.resolve(), local_settings())
+    (place.folder / "postgres" / "data" / "PG_VERSION").write_text("1\n")
+    with pytest.raises(StorageError, match="with --yes its data are put aside"):
+        restore(broken, name)
+    assert restore(broken, name, overwrite=True).problems == []
+    with located_services(broken, redis=False) as located:
+        assert titles(located) == ["first"]
+    (aside,) = place.folder.glob("postgres.broken-*")
+    assert (aside / "data" / "PG_VERSION").read_text() == "1\n"
