@@ -25,7 +25,7 @@ def show(as_json: AsJson = False) -> None:
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("Setting", no_wrap=True)
-    table.add_column("From", no_wrap=True)
+    table.add_column("From", overflow="fold")
     table.add_column("Value", overflow="fold")
     for s in settings:
         origin = s.origin if s.origin == "default" else f"[bold]{s.origin}[/]"
