@@ -3,15 +3,21 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, SecretStr
-from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from pipelines.data.sources.locations import without_password
 from pipelines.settings import PREFIX, Settings
+from pipelines.settings_sources import (
+    SHIPPED,
+    DotEnv,
+    SecretFiles,
+    Variables,
+    read_environment,
+    secret_files,
+)
 
-Origin = Literal["environment", ".env", "default"]
 Path = tuple[str, ...]
 
 MASK = "**********"
@@ -26,7 +32,8 @@ class Configured:
     variable: str
     value: Any
     """JSON-able; of secrets only whether there is one."""
-    origin: Origin
+    origin: str
+    """`environment`, `.env`, the path of a file, or `default`."""
 
 
 def configured(settings: Settings) -> list[Configured]:
@@ -36,14 +43,27 @@ def configured(settings: Settings) -> list[Configured]:
     Args:
         settings: As this process has read them, from the same environment and folder.
     """
-    given: dict[Origin, Mapping[str, Any]] = {
-        "environment": EnvSettingsSource(Settings)(),
-        ".env": DotEnvSettingsSource(Settings)(),
-    }
+    given = _given(settings)
     return [
         Configured(PREFIX + "__".join(path).upper(), shown(value), _origin(path, given))
         for path, value in _leaves(settings)
     ]
+
+
+def _given(settings: Settings) -> dict[str, Mapping[str, Any]]:
+    """What each source sets, the first one counting most."""
+    secrets = secret_files(settings.secrets_dir)
+    given: dict[str, Mapping[str, Any]] = {
+        "environment": Variables(Settings)(),
+        ".env": DotEnv(Settings)(),
+    }
+    for variable, file in secrets.items():
+        given[str(file)] = SecretFiles(Settings).told_by({variable: file})
+    for folder in (settings.config_dir, SHIPPED):
+        if folder is not None:
+            file = folder / f"{settings.environment}.toml"
+            given[str(file)] = read_environment(folder, settings.environment)
+    return given
 
 
 def shown(value: Any) -> Any:
@@ -72,7 +92,7 @@ def _leaves(model: BaseModel, above: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield path, value
 
 
-def _origin(path: Path, given: Mapping[Origin, Mapping[str, Any]]) -> Origin:
+def _origin(path: Path, given: Mapping[str, Mapping[str, Any]]) -> str:
     return next((origin for origin, values in given.items() if _is_in(values, path)), "default")
 
 

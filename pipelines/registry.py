@@ -377,6 +377,38 @@ class MlflowRegistry:
         with _translated():
             self._client.update_model_version(self._model, str(version), text)
 
+    def size(self, version: int) -> int:
+        """Bytes of a version's bundle; 0 where a server keeps it."""
+        with _translated():
+            local = _local_path(self._location(version))
+        found = local.rglob("*") if local is not None else ()
+        return sum(path.stat().st_size for path in found if path.is_file())
+
+    def delete(self, version: int) -> None:
+        """
+        Remove a version with its bundle; numbers, pictures and parameters of its run stay.
+
+        Files go first: whoever is killed in between finds the version still there to be removed.
+        """
+        with _translated():
+            uri = self._location(version)
+            model_id = self._client.get_model_version(self._model, str(version)).model_id
+            self._delete_files(uri)
+            self._client.delete_model_version(self._model, str(version))
+            if model_id:
+                self._client.delete_logged_model(model_id)
+
+    def _delete_files(self, uri: str) -> None:
+        import mlflow
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        local = _local_path(uri)
+        if local is not None:
+            shutil.rmtree(local, ignore_errors=True)
+            return
+        mlflow.set_tracking_uri(self._uri)
+        get_artifact_repository(uri).delete_artifacts()  # type: ignore[no-untyped-call]
+
     def rewrite(self, version: int, write: Callable[[Path, Path], bool]) -> bool:
         """
         Put another bundle in the place of a version's, and tag the version with its content.

@@ -2,12 +2,14 @@
 What can be configured, in one place.
 
 Every setting is an environment variable with the prefix `BOOKREC_`; nested ones use two
-underscores (`BOOKREC_API__PORT`). Whatever is left alone works: without `BOOKREC_DATABASE_URL` and
-`BOOKREC_REDIS_URL` the project starts its own PostgreSQL and Redis under `BOOKREC_HOME`.
+underscores (`BOOKREC_API__PORT`). Files may set them too: see `pipelines.settings_sources`. What is
+left alone works: without `BOOKREC_DATABASE_URL` and `BOOKREC_REDIS_URL` the project starts its own
+PostgreSQL and Redis under `BOOKREC_HOME`.
 """
 
 import difflib
 import os
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -22,9 +24,24 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from pipelines.errors import ConfigurationError
+from pipelines.settings_sources import (
+    SECRETS,
+    SHIPPED,
+    DotEnv,
+    Variables,
+    read_environment,
+    secret_files,
+    sources,
+    unknown_settings,
+)
 
 PREFIX = "BOOKREC_"
 OTHER_VARIABLES = ("BOOKREC_LOCAL_", "BOOKREC_TEST_", "BOOKREC_GIT_SHA")
@@ -317,6 +334,25 @@ class WebhookSettings(BaseModel):
     """When Airflow sends what is due."""
 
 
+class MaintenanceSettings(BaseModel):
+    """What is kept, and for how long."""
+
+    schedule: Schedule = "@daily"
+    """When Airflow backs up, and removes what has expired."""
+    keep_backups: int = Field(7, ge=1)
+    """So many, the newest."""
+    keep_versions: int = Field(10, ge=1)
+    """Of models, besides the champion, what it can be rolled back to, and whatever has an alias."""
+    keep_runs: int = Field(10, ge=1)
+    """Run folders, besides those that versions which are kept were made by."""
+    run_days: float = Field(30, ge=0)
+    """Others go so long after something was last written there; so do task logs of Airflow."""
+    log_bytes: int = Field(10_000_000, ge=1)
+    """A longer log file is put aside."""
+    keep_logs: int = Field(3, ge=0)
+    """Of each log file, what was put aside."""
+
+
 class FlagSettings(BaseModel):
     """Features that can be switched off; what is left alone is as `flags_file` says, else on."""
 
@@ -340,7 +376,14 @@ class Settings(BaseSettings):
     )
 
     environment: Literal["development", "staging", "production"] = "development"
-    """Outside of development the service starts only with secrets that were chosen for it."""
+    """
+    Which file of defaults counts (`pipelines/environments`). Outside of development the service
+    starts only with secrets that were chosen for it.
+    """
+    config_dir: Path | None = None
+    """A folder of files `<environment>.toml` of your own, which go before ours."""
+    secrets_dir: Path = SECRETS
+    """A folder of files named like variables, each with one value: what secrets are mounted as."""
     home: Path = Path(".bookrec")
     """All local state lies here, so two homes never meet."""
     storage_url: str | None = None
@@ -390,11 +433,24 @@ class Settings(BaseSettings):
     quality: QualitySettings = QualitySettings()
     loading: LoadingSettings = LoadingSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
     flags: FlagSettings = FlagSettings()
     flags_file: Path | None = None
     """Flags as TOML or JSON, with a section for each environment that differs."""
 
-    @field_validator("home", "mlflow_artifact_root", "flags_file")
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del env_settings, dotenv_settings, file_secret_settings  # ours leave errors to validation
+        return init_settings, *sources(settings_cls)
+
+    @field_validator("home", "mlflow_artifact_root", "flags_file", "config_dir", "secrets_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -442,31 +498,56 @@ def get_settings() -> Settings:
     The settings of this process, read once.
 
     Raises:
-        ConfigurationError: naming every malformed variable at once.
+        ConfigurationError: naming everything that is wrong at once.
     """
-    _refuse_unknown_names()
+    problems = list(_unknown_variables(os.environ))
+    settings = None
     try:
-        return Settings()
-    except (ValidationError, SettingsError) as error:
-        raise ConfigurationError(_explained(error)) from None
+        settings = Settings()
+        problems += _in_files(settings.environment, settings.config_dir, settings.secrets_dir)
+    except ValidationError as error:
+        problems += _explained(error)
+        problems += _in_files(*_asked_for())
+    except (ConfigurationError, SettingsError) as error:
+        problems.append(str(error))
+    if settings is None or problems:
+        raise ConfigurationError("; ".join(problems))
+    return settings
 
 
-def _explained(error: ValidationError | SettingsError) -> str:
-    if isinstance(error, SettingsError):  # a list or a table that is not JSON
-        return str(error)
-    return "; ".join(
+def _asked_for() -> tuple[str, Path | None, Path]:
+    """Where files would be read, of settings that are not valid."""
+    told: dict[str, Any] = DotEnv(Settings)() | Variables(Settings)()
+    own = told.get("config_dir")
+    folder = None if own is None else Path(own).expanduser()
+    return str(told.get("environment")), folder, Path(told.get("secrets_dir") or SECRETS)
+
+
+def _explained(error: ValidationError) -> list[str]:
+    return [
         f"{PREFIX}{'__'.join(str(part).upper() for part in e['loc'])}: {e['msg']}".lstrip(": ")
         for e in error.errors(include_input=False)
-    )
+    ]
 
 
-def _refuse_unknown_names() -> None:
+def _in_files(environment: str, own: Path | None, secrets: Path) -> Iterator[str]:
+    """Names in files that mean nothing, or do not belong there."""
+    yield from _unknown_variables(name.upper() for name in secret_files(secrets))
+    if own is not None and not own.is_dir():
+        yield f"BOOKREC_CONFIG_DIR: there is no folder {own}"
+    for folder in (own, SHIPPED):
+        if folder is not None:
+            for problem in unknown_settings(Settings, read_environment(folder, environment)):
+                yield f"{folder / environment}.toml: {problem}"
+
+
+def _unknown_variables(names: Iterable[str]) -> Iterator[str]:
     """A misspelt variable would otherwise be a setting that silently does nothing."""
     known = set(Settings.model_fields)
-    ours = (v for v in os.environ if v.startswith(PREFIX) and not v.startswith(OTHER_VARIABLES))
+    ours = (v for v in names if v.startswith(PREFIX) and not v.startswith(OTHER_VARIABLES))
     for variable in ours:
         name = variable.removeprefix(PREFIX).lower().split("__")[0]
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
             hint = f": did you mean {PREFIX}{close[0].upper()}?" if close else ""
-            raise ConfigurationError(f"there is no setting {variable}{hint}")
+            yield f"there is no setting {variable}{hint}"

@@ -45,7 +45,7 @@ def api_program(settings: Settings, *, port: int | None = None) -> Program:
     return Program(
         "api",
         [
-            _script("bentoml"), "serve", "serving.service:BookRecommender",
+            script("bentoml"), "serve", "serving.service:BookRecommender",
             "--host", settings.api.host, "--port", str(port),
         ],
         {
@@ -69,7 +69,7 @@ def mlflow_programs(settings: Settings) -> list[Program]:
     program = Program(
         "mlflow",
         [
-            _script("mlflow"), "server", "--host", "127.0.0.1", "--port", str(stack.mlflow_port),
+            script("mlflow"), "server", "--host", "127.0.0.1", "--port", str(stack.mlflow_port),
             "--workers", "1", "--artifacts-destination", settings.artifact_root.as_uri(),
         ],
         {
@@ -88,7 +88,7 @@ def airflow_programs(settings: Settings) -> list[Program]:
     """Airflow's API server (with its user interface), scheduler, DAG processor and triggerer."""
     url = f"http://127.0.0.1:{settings.stack.airflow_port}"
     env = {**environment(settings), **airflow_environment(settings)}
-    airflow = _script("airflow")
+    airflow = script("airflow")
     api = [airflow, "api-server", "--host", "127.0.0.1", "--port", str(settings.stack.airflow_port)]
     return [
         Program("airflow", api, env, address=url, health=f"{url}/api/v2/version"),
@@ -145,7 +145,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _script(name: str) -> str:
+def script(name: str) -> str:
     """A program of this very environment, whatever PATH says."""
     beside = Path(sys.executable).parent / name
     return str(beside if beside.exists() else Path(sysconfig.get_path("scripts")) / name)

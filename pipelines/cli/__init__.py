@@ -11,6 +11,7 @@ from pipelines.cli import (
     data,
     forget,
     keys,
+    maintenance,
     models,
     operations,
     quality,
@@ -40,6 +41,10 @@ app.command()(releases.promote)
 app.command()(releases.rollback)
 app.command()(quality.quality)
 app.command()(forget.forget)
+app.command()(maintenance.backup)
+app.command()(maintenance.backups)
+app.command()(maintenance.restore)
+app.command()(maintenance.prune)
 app.command()(operations.doctor)
 app.command()(operations.up)
 app.command()(operations.stop)

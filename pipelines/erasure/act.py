@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import httpx
@@ -24,7 +24,9 @@ from pipelines.erasure.survey import Survey, survey
 from pipelines.errors import BookrecError, ServiceUnavailableError, UnknownReaderError
 from pipelines.registry import CHAMPION, CONTENT, MlflowRegistry
 from pipelines.settings import Settings
+from pipelines.storage.erasure_ledger import ErasureLedger
 from pipelines.storage.erasures import Erasure, ErasureKey, ErasureRepository
+from pipelines.storage.profiles import ProfileRepository
 from pipelines.storage.reader_rows import ReaderRows
 from pipelines.storage.unit_of_work import unit_of_work
 
@@ -90,8 +92,12 @@ def lift(settings: Settings, user_id: str, library: str | None = None) -> list[s
     Raises:
         UnknownReaderError: no erasure is on record.
     """
+    ledger = ErasureLedger(settings.storage_root)
     with _erasures(settings) as (_, erasures):
+        known = erasures.entries(user_id, library)
         lifted = erasures.lift(user_id, library)
+    for entry in known:
+        ledger.write(replace(entry, lifted=True))
     if not lifted:
         raise UnknownReaderError(f"no erasure of a reader {user_id!r} is on record")
     return lifted
@@ -127,16 +133,20 @@ class _Act:
 
     def _rows(self) -> None:
         """In one transaction with the record, which keeps later batches from bringing them back."""
+        ledger = ErasureLedger(self._settings.storage_root)
         with _erasures(self._settings) as (session, erasures):
             erasures.take_turns()
             rows = ReaderRows(session, self._found.user_id)
             for library, removed in self._removed.items():
                 erasures.begin(library, self._found.user_id, self._reason)
+                # Before anything is gone: a restored backup has to be told.
+                for entry in erasures.entries(self._found.user_id, library):
+                    ledger.write(entry)
                 counted = rows.remove(library)
                 counted["profiles"] = rows.remove_from_profiles(library)
                 erasures.add(library, self._found.user_id, counted)
                 removed.update(counted)
-            rows.note_removed_reports(self._run_ids, self._note)
+            ProfileRepository(session).note_removed_reports(self._run_ids, self._note)
 
     def _versions(self) -> None:
         for library, versions in self._found.versions.items():

@@ -18,8 +18,9 @@ from pipelines.errors import ConfigurationError
 from pipelines.models.base import KeepsReaders
 from pipelines.models.factory import model_class
 from pipelines.run_params import RunParams
-from pipelines.storage.artifacts import ERASED, MANIFEST
+from pipelines.storage.artifacts import ERASED
 from pipelines.storage.run_copies import RunCopy
+from pipelines.storage.stored_folder import MANIFEST
 
 UNKNOWN = "unknown"
 """The library of a run that was killed before it could say which."""

@@ -18,8 +18,8 @@ from pipelines.models.factory import create
 from pipelines.stages.addition import on_stored_catalogue
 from pipelines.stages.erased_readers import hashes_of_erased, is_erased_by
 from pipelines.stages.run_context import RunContext, Summary
-from pipelines.storage.artifacts import file_sha256
 from pipelines.storage.loads import LoadRepository
+from pipelines.storage.stored_folder import file_sha256
 
 
 def run(ctx: RunContext) -> Summary:

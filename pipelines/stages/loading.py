@@ -8,9 +8,9 @@ from pipelines.registry import CHAMPION, RETRAIN_WANTED, MlflowRegistry
 from pipelines.run_params import FEEDBACK, STORED, RunParams, trained_on, unattended_params
 from pipelines.settings import Settings
 from pipelines.stages.run_context import RunContext
-from pipelines.storage.artifacts import file_sha256
 from pipelines.storage.loads import LoadRepository
 from pipelines.storage.sources.feedback import FeedbackSource
+from pipelines.storage.stored_folder import file_sha256
 from pipelines.storage.unit_of_work import unit_of_work
 
 

@@ -24,7 +24,8 @@ from pipelines.registry import CHAMPION, RETRAIN_WANTED, DataUsed, MlflowRegistr
 from pipelines.run_params import OURS, RunParams, unattended_params
 from pipelines.settings import Settings
 from pipelines.stages import STAGES
-from pipelines.storage.artifacts import MANIFEST, RunFolder
+from pipelines.storage.artifacts import RunFolder
+from pipelines.storage.stored_folder import MANIFEST
 from pipelines.storage.unit_of_work import unit_of_work
 
 log = structlog.get_logger()

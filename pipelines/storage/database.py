@@ -1,10 +1,11 @@
 """Connections to PostgreSQL: addresses, databases, migrations."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from psycopg2.errors import DuplicateDatabase
-from sqlalchemy import URL, Engine, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 
 from pipelines.errors import ConfigurationError, StorageError
@@ -75,6 +76,61 @@ def ensure_database(url: str) -> None:
 
 
 def _create(url: URL) -> None:
+    try:
+        # A process that starts at the same moment may be first: then it exists, as wanted.
+        with _administering(url) as connection, suppress(IntegrityError):
+            connection.execute(text(f"create database {_quoted(connection, url)}"))
+    except ProgrammingError as error:
+        if not isinstance(error.orig, DuplicateDatabase):
+            raise StorageError(
+                f"cannot create database {url.database!r}: create it yourself, "
+                "or let this role create databases"
+            ) from error
+
+
+def database_exists(url: str) -> bool:
+    """
+    Whether the server has the database that `url` names.
+
+    Raises:
+        StorageError: the server does not answer.
+    """
+    named = text("select exists(select from pg_database where datname = :name)")
+    with _administering(parse_url(url)) as connection:
+        return bool(connection.execute(named, {"name": parse_url(url).database}).scalar_one())
+
+
+def drop_database(url: str) -> None:
+    """
+    Remove a database if it is there; whoever works with it is disconnected.
+
+    Raises:
+        StorageError: the server does not answer, or refuses.
+    """
+    with _administering(parse_url(url)) as connection, _refusals():
+        quoted = _quoted(connection, parse_url(url))
+        connection.execute(text(f"drop database if exists {quoted} with (force)"))
+
+
+def replace_database(url: str, draft: str) -> None:
+    """
+    Give the database `draft` the place of the one that `url` names, which goes.
+
+    Killed in between, neither name is lost for good: the draft is there, and may be put in place
+    again.
+
+    Raises:
+        StorageError: the server does not answer, or refuses.
+    """
+    drop_database(url)
+    with _administering(parse_url(url)) as connection, _refusals():
+        names = _quoted(connection, parse_url(draft)), _quoted(connection, parse_url(url))
+        connection.execute(text("alter database {} rename to {}".format(*names)))
+
+
+@contextmanager
+def _administering(url: URL) -> Iterator[Connection]:
+    """A connection to the server's own database, outside of transactions."""
     engine = create_engine(
         url.set(database="postgres"),
         isolation_level="AUTOCOMMIT",
@@ -82,20 +138,24 @@ def _create(url: URL) -> None:
     )
     try:
         with engine.connect() as connection:
-            quoted = connection.dialect.identifier_preparer.quote(url.database or "")
-            # A process that starts at the same moment may be first: then it exists, as wanted.
-            with suppress(IntegrityError):
-                connection.execute(text(f"create database {quoted}"))
-    except ProgrammingError as error:
-        if not isinstance(error.orig, DuplicateDatabase):
-            raise StorageError(
-                f"cannot create database {url.database!r}: create it yourself, "
-                "or let this role create databases"
-            ) from error
+            yield connection
     except OperationalError as error:
         raise StorageError(_unreachable(url, error)) from error
     finally:
         engine.dispose()
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except ProgrammingError as error:
+        told = str(error.orig).strip().splitlines()[0]
+        raise StorageError(f"the database cannot be replaced: {told}") from error
+
+
+def _quoted(connection: Connection, url: URL) -> str:
+    return connection.dialect.identifier_preparer.quote(url.database or "")
 
 
 def _unreachable(url: str | URL, error: OperationalError) -> str:

@@ -7,15 +7,16 @@ the table can guess no id, and whoever has key and id can prove the act.
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.orm import Session
 
 from pipelines.errors import ConfigurationError
 from pipelines.settings import Settings
+from pipelines.storage.erasure_ledger import LedgerEntry
 from pipelines.storage.services import own_secret
 from pipelines.storage.tables import ErasureRow
 
@@ -124,6 +125,44 @@ class ErasureRepository:
         for row in self._rows(user_id, library):
             row.completed_at = func.now()
 
+    def entries(self, user_id: str, library: str | None = None) -> list[LedgerEntry]:
+        """What has to be on record outside of the database about a reader."""
+        return [_entry(row) for row in self._rows(user_id, library)]
+
+    def missing(self, entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+        """Which erasures, of those on record elsewhere, this database does not know of."""
+        known = set(self._session.scalars(select(ErasureRow.reader_hash).where(_in_force(None))))
+        return [e for e in entries if not e.lifted and e.reader_hash not in known]
+
+    def adopt(self, entry: LedgerEntry) -> None:
+        """Take over what is on record elsewhere; the act itself counts as not completed."""
+        self._session.add(
+            ErasureRow(
+                library=entry.library,
+                reader_hash=entry.reader_hash,
+                key_id=entry.key_id,
+                reason=entry.reason,
+                touched={},
+            )
+        )
+
+    def settle(self, hashes: Collection[str]) -> None:
+        """Note that nothing is left of these readers."""
+        unfinished = _in_force(None) & ErasureRow.completed_at.is_(None)
+        self._session.execute(
+            update(ErasureRow)
+            .where(unfinished, ErasureRow.reader_hash.in_(hashes))
+            .values(completed_at=func.now())
+        )
+
+    def lift_all(self, hashes: Collection[str]) -> None:
+        """Lift erasures of which it is on record elsewhere that they were lifted."""
+        self._session.execute(
+            update(ErasureRow)
+            .where(_in_force(None), ErasureRow.reader_hash.in_(hashes))
+            .values(lifted_at=func.now())
+        )
+
     def lift(self, user_id: str, library: str | None = None) -> list[str]:
         """Let later batches bring the reader again; the libraries for which that changed."""
         rows = self._rows(user_id, library)
@@ -152,3 +191,7 @@ def _in_force(library: str | None) -> ColumnElement[bool]:
 
 def _erasure(row: ErasureRow) -> Erasure:
     return Erasure(row.library, row.reason, row.touched, row.asked_at, row.completed_at)
+
+
+def _entry(row: ErasureRow) -> LedgerEntry:
+    return LedgerEntry(row.library, row.reader_hash, row.key_id, row.reason)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.errors import StorageError
@@ -83,6 +84,18 @@ def stop_local_servers(home: Path) -> list[str]:
             lease.release()
 
 
+def set_database_aside(home: Path) -> Path | None:
+    """
+    Put away a database that does not start, so that an empty one is made; gives where it lies now.
+
+    Raises:
+        StorageError: it cannot be stopped or moved.
+    """
+    with _lease(home) as lease, lease.changing(), _one_line_errors(home):
+        place = find_place(open_home(home), local_settings())
+        return None if place is None else _HomeServers(place).set_database_aside()
+
+
 def running_local_servers(home: Path) -> LocalServers | None:
     """The home's servers that answer now, or None; starts nothing."""
     if not _was_used(home):
@@ -117,6 +130,19 @@ class _HomeServers:
 
     def stop(self) -> list[str]:
         return [server.title for server in self._servers if server.stop()]
+
+    def set_database_aside(self) -> Path | None:
+        """Its folder, and what was remembered of it if that cannot be read."""
+        suffix = f"broken-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        try:
+            State.read(self._state_file)
+        except StorageError:
+            self._state_file.rename(self._state_file.with_suffix(f".{suffix}"))
+        (postgres,) = [server for server in self._servers if server.key == "postgres"]
+        postgres.stop()
+        if not postgres.folder.exists():
+            return None
+        return postgres.folder.rename(postgres.folder.with_name(f"{postgres.key}.{suffix}"))
 
     def _start(self, server: LocalServer, programs: Programs) -> None:
         endpoint = self._endpoint(server)

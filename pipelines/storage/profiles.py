@@ -1,5 +1,6 @@
 """What is kept of every batch: its profile, and what the gate made of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -85,6 +86,15 @@ class ProfileRepository:
             .order_by(DataProfileRow.dataset, DataProfileRow.made_at.desc())
         )
         return [_batch_profile(row) for row in rows]
+
+    def note_removed_reports(self, run_ids: Collection[str], note: str) -> None:
+        """Where reports on batches lay, say why they are gone."""
+        places = func.jsonb_build_object("report", note, "data_docs", note)
+        self._session.execute(
+            update(DataProfileRow)
+            .where(DataProfileRow.run_id.in_(run_ids))
+            .values(quality=DataProfileRow.quality.op("||")(places))
+        )
 
 
 def _of_run(dataset: str, run_id: str) -> tuple[ColumnElement[bool], ...]:

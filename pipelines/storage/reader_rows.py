@@ -1,10 +1,9 @@
 """What PostgreSQL keeps of one reader: rows in libraries, and traces in profiles of batches."""
 
 from collections import Counter
-from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from pipelines.data.profiling import Profile
@@ -57,15 +56,6 @@ class ReaderRows:
                 row.profile, row.quality = profile, quality
                 changed += 1
         return changed
-
-    def note_removed_reports(self, run_ids: Collection[str], note: str) -> None:
-        """Where reports on batches lay, say why they are gone."""
-        places = func.jsonb_build_object("report", note, "data_docs", note)
-        self._session.execute(
-            update(DataProfileRow)
-            .where(DataProfileRow.run_id.in_(run_ids))
-            .values(quality=DataProfileRow.quality.op("||")(places))
-        )
 
     def _profiles(self, library: str) -> list[DataProfileRow]:
         return list(

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
 import fsspec
 
-from pipelines.storage.artifacts import opened
+from pipelines.storage.stored_folder import MANIFEST, opened
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,23 @@ class RunCopy:
         draft = f"{self.path}/{name}.{uuid4().hex}"
         self.filesystem.pipe_file(draft, content)
         self.filesystem.mv(draft, f"{self.path}/{name}")
+
+    def last_written(self) -> datetime:
+        """When anything in it was written last; long ago if nothing is there."""
+        times = (self.filesystem.modified(f"{self.path}/{name}") for name in self.files())
+        aware = (t if t.tzinfo else t.replace(tzinfo=UTC) for t in times)
+        return max(aware, default=datetime.min.replace(tzinfo=UTC))
+
+    def size(self) -> int:
+        """Bytes of all files."""
+        return int(self.filesystem.du(self.path))
+
+    def remove_all(self) -> None:
+        """Remove the folder, manifests first: what a kill leaves of a stage counts for nothing."""
+        for name in self.files():
+            if name.rpartition("/")[2] == MANIFEST:
+                self.remove(name)
+        self.filesystem.rm(self.path, recursive=True)
 
     def remove(self, name: str) -> None:
         """Remove a file."""

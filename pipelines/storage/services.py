@@ -32,6 +32,18 @@ def running_services(settings: Settings, *, redis: bool = True) -> Iterator[Sett
     Raises:
         StorageError: a server cannot be reached or started.
     """
+    with located_services(settings, redis=redis) as located:
+        yield prepared(located)
+
+
+@contextmanager
+def located_services(settings: Settings, *, redis: bool = True) -> Iterator[Settings]:
+    """
+    Settings in which every address is known; whether databases exist is not looked at.
+
+    Raises:
+        StorageError: a server of the home's own cannot be started.
+    """
     _make(settings.home)
     own_postgres, own_redis = settings.database_url is None, redis and settings.redis_url is None
     with local_servers(settings.home, postgres=own_postgres, redis=own_redis) as servers:
@@ -40,20 +52,35 @@ def running_services(settings: Settings, *, redis: bool = True) -> Iterator[Sett
             found["database_url"] = SecretStr(_in_database(servers.postgres_url, "bookrec"))
         if own_redis:
             found["redis_url"] = SecretStr(servers.redis_url or "")
-        yield prepared(settings.model_copy(update=found))
+        yield _completed(settings.model_copy(update=found))
 
 
 def prepared(settings: Settings) -> Settings:
     """Settings completed by what follows from the database's address; makes and migrates it."""
-    assert settings.database_url is not None  # noqa: S101 - the callers' contract, for the type checker
-    url = settings.database_url.get_secret_value()
-    ensure_database(url)
-    migrate(url)
-    tracking = settings.mlflow_tracking_uri
-    if tracking is None:
-        tracking = SecretStr(sibling(url, "mlflow"))
+    completed = _completed(settings)
+    url, tracking = completed.database_url, completed.mlflow_tracking_uri
+    assert url is not None  # noqa: S101 - the callers' contract, for the type checker
+    assert tracking is not None  # noqa: S101 - it follows
+    ensure_database(url.get_secret_value())
+    migrate(url.get_secret_value())
+    if is_mlflow_ours(completed):
         ensure_database(tracking.get_secret_value())
-    api = settings.api
+    return completed
+
+
+def is_mlflow_ours(settings: Settings) -> bool:
+    """Whether MLflow's database is the one beside ours, and not configured to be elsewhere."""
+    url, tracking = settings.database_url, settings.mlflow_tracking_uri
+    if url is None or tracking is None:
+        return False
+    return tracking.get_secret_value() == sibling(url.get_secret_value(), "mlflow")
+
+
+def _completed(settings: Settings) -> Settings:
+    assert settings.database_url is not None  # noqa: S101 - the callers' contract
+    tracking, api = settings.mlflow_tracking_uri, settings.api
+    if tracking is None:
+        tracking = SecretStr(sibling(settings.database_url.get_secret_value(), "mlflow"))
     if api.admin_token is None:
         token = SecretStr(own_secret(settings.home, "admin-token"))
         api = api.model_copy(update={"admin_token": token})

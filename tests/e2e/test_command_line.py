@@ -148,7 +148,7 @@ def test_a_corrupt_model_is_refused(bookrec: Bookrec, library: Path, run_setting
         ("BOOKREC_SPLIT__TEST", "2", "BOOKREC_SPLIT__TEST"),
         ("BOOKREC_MODELS", "[]", "BOOKREC_MODELS"),
         ("BOOKREC_MODELS", '["item_knn", "item_knn"]', "names a model twice"),
-        ("BOOKREC_MODELS", "nope", "models"),
+        ("BOOKREC_MODELS", "nope", "BOOKREC_MODELS: Input should be a valid tuple"),
         ("BOOKREC_MODLES", "[]", "did you mean BOOKREC_MODELS?"),
         ("BOOKREC_DATA_PATH", "x", "needs BOOKREC_SOURCE"),
         ("BOOKREC_MLFLOW_ARTIFACT_ROOT", "s3://bucket/x", "must be a folder"),

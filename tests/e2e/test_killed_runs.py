@@ -26,10 +26,10 @@ from pipelines.settings import get_settings
 from pipelines.stages.pipeline import run_pipeline
 from pipelines.run_params import RunParams
 from pipelines.stages.run_context import RunContext
-from pipelines.storage import artifacts
+from pipelines.storage import stored_folder
 
 kill_at, data = sys.argv[1:]
-replace = artifacts._replace_folder
+replace = stored_folder._replace_folder
 
 def replace_or_die(draft, final):
     before, after = "before:" + str(final), "after:" + str(final)
@@ -44,7 +44,7 @@ def matches(moment):
     return moment.startswith(when) and moment.endswith("/" + address)
 
 if kill_at:
-    artifacts._replace_folder = replace_or_die
+    stored_folder._replace_folder = replace_or_die
 reused = []
 ctx = RunContext("run-1", RunParams(source="interactions", data_path=data), get_settings())
 run_pipeline(ctx, lambda address, told, seconds, was_reused: was_reused and reused.append(address))

@@ -32,6 +32,7 @@ import dags.load_batch as loading
 import dags.deliver_webhooks as webhooks
 import dags.load_feedback as feedback
 import dags.rollback_model as rolling
+import dags.maintenance as caring
 loaded = set(sys.modules) - known
 from pathlib import Path
 from airflow.utils.file import list_py_file_paths
@@ -41,6 +42,7 @@ report, load = quality.data_quality_report(), loading.load_batch()
 delivering = webhooks.deliver_webhooks()
 telling = feedback.load_feedback()
 rollback = rolling.rollback_model()
+care = caring.maintenance()
 
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -77,6 +79,7 @@ print(json.dumps({
     "rollback": shown(rollback), "rollback_schedule": str(rollback.schedule),
     "rollback_params": sorted(rollback.params),
     "rollback_outlets": [a.name for a in rollback.get_task("rollback").outlets],
+    "care": shown(care), "care_schedule": str(care.schedule),
     "webhooks": [t.task_id for t in delivering.topological_sort()],
     "webhooks_schedule": str(delivering.schedule),
     "files": sorted(Path(f).name for f in list_py_file_paths(Path(retrain.__file__).parent)),
@@ -115,11 +118,12 @@ def test_only_training_runs_once_a_model(seen):
 
 
 def test_every_task_retries_times_out_reports_and_explains_itself(seen):
-    for name, task in [*seen["tasks"].items(), *seen["load"].items()]:
+    tasks = [*seen["tasks"].items(), *seen["load"].items(), *seen["care"].items()]
+    for name, task in tasks:
         assert task["retries"] >= 1
         assert task["timeout"] > 0
         assert task["on_failure"]
-        assert task["doc"] == STAGES.get(name) or name in ("decide", "new")
+        assert task["doc"] == STAGES.get(name) or name in ("decide", "new", "backup", "prune")
         assert task["doc"]
 
 
@@ -172,6 +176,14 @@ def test_a_rollback_is_started_by_hand_tried_once_and_warms_the_cache(seen):
     assert seen["rollback_outlets"] == ["bookrec_champion"]
 
 
+def test_every_day_a_backup_is_made_before_anything_is_removed(seen):
+    assert {name: task["upstream"] for name, task in seen["care"].items()} == {
+        "backup": [],
+        "prune": ["backup"],
+    }
+    assert seen["care_schedule"] == "@daily"
+
+
 def test_importing_a_dag_is_fast_and_loads_no_heavy_library(seen):
     assert seen["loaded"] == []
     assert seen["seconds"] < 1.0
@@ -183,6 +195,7 @@ def test_airflow_finds_the_dags_and_opens_nothing_else(seen):
         "deliver_webhooks.py",
         "load_batch.py",
         "load_feedback.py",
+        "maintenance.py",
         "retrain_recommender.py",
         "rollback_model.py",
         "warm_cache.py",
