@@ -5,7 +5,7 @@ BIN := .venv/bin
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up test test-unit test-integration test-e2e test-debian-servers check fix openapi bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-peers clean
+.PHONY: help setup run up test test-unit test-integration test-e2e test-debian-servers test-images check fix openapi bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-peers clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test-e2e: setup ## Run the tests of the whole pipeline and of whole servers
 
 test-debian-servers: setup ## Run the integration tests against Debian's PostgreSQL 15 and Redis 7
 	@tests/with_debian_servers.sh $(BIN)/python -m pytest -m integration $(ARGS)
+
+test-images: setup ## Install and start what each image holds, as its Dockerfile says; minutes
+	@$(BIN)/python -m pytest tests/e2e/test_images.py -m images -s $(ARGS)
 
 check: setup ## Check style, types, spelling and who imports whom; changes nothing
 	@$(BIN)/ruff check .

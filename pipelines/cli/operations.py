@@ -1,4 +1,4 @@
-"""Commands that look after an installation: doctor, up."""
+"""Commands that look after an installation: doctor, migrate, stop, up."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import typer
 from rich.table import Table
 
 from pipelines.cli.output import AsJson, console, print_json
+from pipelines.errors import ConfigurationError
 from pipelines.settings import get_settings
 
 
@@ -28,6 +29,19 @@ def _findings_table(findings: list[dict[str, Any]]) -> Table:
     for f in findings:
         table.add_row(f["name"], f"[{colours[f['state']]}]{f['state']}[/]", f["details"])
     return table
+
+
+def migrate() -> None:
+    """Bring the tables in PostgreSQL to the newest revision, before a new release is started."""
+    from pipelines.storage.database import ensure_database
+    from pipelines.storage.database import migrate as bring_up_to_date
+
+    url = get_settings().database_url
+    if url is None:
+        raise ConfigurationError("set BOOKREC_DATABASE_URL: the home's own server migrates itself")
+    ensure_database(url.get_secret_value())
+    bring_up_to_date(url.get_secret_value())
+    console.print("the tables are up to date")
 
 
 def stop() -> None:
