@@ -5,7 +5,7 @@ BIN := .venv/bin
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up test test-unit test-integration test-e2e test-debian-servers test-images check fix openapi bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-peers clean
+.PHONY: help setup run up dev test test-unit test-integration test-e2e test-debian-servers test-images audit check fix openapi bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-peers clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ setup: .venv/.synced ## Create .venv and install what the lock names
 
 run: setup ## Run the whole pipeline through Airflow and show ten recommendations
 	@$(BIN)/python -m dags.local_run $(ARGS)
+
+dev: setup ## The same for whoever works on it: starts again when the source changes, logs all
+	@$(BIN)/bookrec --verbose up --reload
 
 up: setup ## Start API, Airflow, MLflow and the servers for a person; Ctrl-C stops them
 	@$(BIN)/bookrec up
@@ -52,6 +55,12 @@ check: setup ## Check style, types, spelling and who imports whom; changes nothi
 	@$(BIN)/lint-imports
 	@$(BIN)/codespell $$(git ls-files)
 	@$(BIN)/uv lock --check --quiet
+
+# --strict: a package that could not be asked about is not one that nothing is known of.
+audit: setup ## Look for known vulnerabilities in what the lock names; needs the internet
+	@$(BIN)/uv export --locked --all-extras --all-groups --no-emit-project --no-hashes --quiet --output-file .venv/locked.txt
+	@$(BIN)/pip-audit --requirement .venv/locked.txt --strict --no-deps --disable-pip --progress-spinner off \
+		$$(sed -n 's/^| \([A-Z]*-[^ ]*\) |.*/--ignore-vuln \1/p' docs/security-audit.md)
 
 fix: setup ## Repair what can be repaired by machine
 	@$(BIN)/ruff check --fix --quiet . || true
