@@ -1,6 +1,6 @@
 """Commands that look after an installation: doctor, migrate, stop, up."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -52,8 +52,12 @@ def stop() -> None:
     console.print(f"stopped {' and '.join(stopped)}" if stopped else "nothing was running")
 
 
-def up() -> None:
+def up(
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Follow the source, for whoever works on it.")
+    ] = False,
+) -> None:
     """Start everything for a person: API, Airflow, MLflow and the servers; Ctrl-C stops it all."""
     from pipelines.supervisor import supervise
 
-    raise typer.Exit(supervise(get_settings(), console))
+    raise typer.Exit(supervise(get_settings(), console, reload=reload))
