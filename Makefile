@@ -7,7 +7,7 @@ SHARED_OUT := --numprocesses=logical --maxprocesses=4 --dist=loadgroup --no-load
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up test test-unit test-integration test-e2e test-debian-servers drill check fix openapi bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-peers clean
+.PHONY: help setup run up dev test test-unit test-integration test-e2e test-debian-servers test-images drill audit check fix openapi bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-peers clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ setup: .venv/.synced ## Create .venv and install what the lock names
 
 run: setup ## Run the whole pipeline through Airflow and show ten recommendations
 	@$(BIN)/python -m dags.local_run $(ARGS)
+
+dev: setup ## The same for whoever works on it: starts again when the source changes, logs all
+	@$(BIN)/bookrec --verbose up --reload
 
 up: setup ## Start API, Airflow, MLflow and the servers for a person; Ctrl-C stops them
 	@$(BIN)/bookrec up
@@ -47,6 +50,9 @@ test-debian-servers: setup ## Run the integration tests against Debian's Postgre
 drill: setup ## Lose database and models of a local stack, restore them, compare answers
 	@$(BIN)/python -m pipelines.maintenance.drill $(ARGS)
 
+test-images: setup ## Install and start what each image holds, as its Dockerfile says; minutes
+	@$(BIN)/python -m pytest tests/e2e/test_images.py -m images -s $(ARGS)
+
 check: setup ## Check style, types, spelling and who imports whom; changes nothing
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -54,6 +60,12 @@ check: setup ## Check style, types, spelling and who imports whom; changes nothi
 	@$(BIN)/lint-imports
 	@$(BIN)/codespell $$(git ls-files)
 	@$(BIN)/uv lock --check --quiet
+
+# --strict: a package that could not be asked about is not one that nothing is known of.
+audit: setup ## Look for known vulnerabilities in what the lock names; needs the internet
+	@$(BIN)/uv export --locked --all-extras --all-groups --no-emit-project --no-hashes --quiet --output-file .venv/locked.txt
+	@$(BIN)/pip-audit --requirement .venv/locked.txt --strict --no-deps --disable-pip --progress-spinner off \
+		$$(sed -n 's/^| \([A-Z]*-[^ ]*\) |.*/--ignore-vuln \1/p' docs/security-audit.md)
 
 fix: setup ## Repair what can be repaired by machine
 	@$(BIN)/ruff check --fix --quiet . || true

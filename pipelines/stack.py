@@ -6,11 +6,12 @@ Nothing of Airflow, BentoML or MLflow is imported here: each is a program of its
 
 import os
 import secrets
+import shlex
 import socket
 import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.settings import Settings
@@ -18,6 +19,14 @@ from pipelines.storage.database import sibling
 from pipelines.storage.services import environment
 
 _AIRFLOW_USER = "admin"
+_SOURCE = Path(__file__).parent.parent
+_WORKED_ON = {
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+    "PYTHONFAULTHANDLER": "1",
+    "PYTHONWARNINGS": "default",
+}
+"""What whoever works on the code wants to see at once, and else costs time."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,19 @@ def api_program(settings: Settings, *, port: int | None = None) -> Program:
         address=f"{url}/docs",
         health=f"{url}/livez",
     )  # fmt: skip
+
+
+def worked_on(program: Program) -> Program:
+    """The same program for whoever works on the code: it says more, and soon reads DAGs again."""
+    return replace(program, env={**program.env, **_WORKED_ON})
+
+
+def following_source(program: Program) -> Program:
+    """The same program, started again as soon as a file of ours changes."""
+    # BentoML's own --reload watches all that lies around, and the home changes without end.
+    folders = [str(_SOURCE / name) for name in ("expectations", "pipelines", "serving")]
+    watching = [_script("watchfiles"), "--filter", "python", "--sigint-timeout", "20"]
+    return replace(program, argv=[*watching, shlex.join(program.argv), *folders])
 
 
 def mlflow_programs(settings: Settings) -> list[Program]:
@@ -99,11 +121,10 @@ def airflow_programs(settings: Settings) -> list[Program]:
 def airflow_environment(settings: Settings, *, database: str = "airflow") -> dict[str, str]:
     """Airflow's settings for this home: its own folder, and a database beside ours."""
     home, url = settings.home / "airflow", f"http://127.0.0.1:{settings.stack.airflow_port}"
-    dags = Path(__file__).parent.parent / "dags"
     return {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_database(settings, database),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(_SOURCE / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__PARALLELISM": "2",

@@ -25,7 +25,9 @@ from pipelines.stack import (
     airflow_password_file,
     airflow_programs,
     api_program,
+    following_source,
     mlflow_programs,
+    worked_on,
 )
 from pipelines.storage.database import ensure_database
 from pipelines.storage.services import environment, running_services
@@ -33,9 +35,14 @@ from pipelines.storage.services import environment, running_services
 _READY_PATIENCE = 180
 
 
-def supervise(settings: Settings, console: Console) -> int:
+def supervise(settings: Settings, console: Console, *, reload: bool = False) -> int:
     """
     Start every program, print their addresses as they answer, and stop all on Ctrl-C.
+
+    Args:
+        settings: As configured.
+        console: Where addresses are printed.
+        reload: Whether they follow the source, for whoever works on it.
 
     Returns:
         0 after Ctrl-C or SIGTERM, else the exit code of the program that ended first.
@@ -52,6 +59,9 @@ def supervise(settings: Settings, console: Console) -> int:
             *mlflow_programs(prepared),
             *airflow_programs(prepared),
         ]
+        if reload:
+            api, *others = map(worked_on, programs)
+            programs = [following_source(api), *others]
         _refuse_taken_ports(programs)
         log_file = settings.home / "logs" / "stack.log"
         log_file.parent.mkdir(parents=True, exist_ok=True)

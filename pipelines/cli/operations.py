@@ -1,11 +1,12 @@
-"""Commands that look after an installation: doctor, up."""
+"""Commands that look after an installation: doctor, migrate, stop, up."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from pipelines.cli.output import AsJson, console, print_json
+from pipelines.errors import ConfigurationError
 from pipelines.settings import get_settings
 
 
@@ -30,6 +31,19 @@ def _findings_table(findings: list[dict[str, Any]]) -> Table:
     return table
 
 
+def migrate() -> None:
+    """Bring the tables in PostgreSQL to the newest revision, before a new release is started."""
+    from pipelines.storage.database import ensure_database
+    from pipelines.storage.database import migrate as bring_up_to_date
+
+    url = get_settings().database_url
+    if url is None:
+        raise ConfigurationError("set BOOKREC_DATABASE_URL: the home's own server migrates itself")
+    ensure_database(url.get_secret_value())
+    bring_up_to_date(url.get_secret_value())
+    console.print("the tables are up to date")
+
+
 def stop() -> None:
     """Stop the home's own servers, where a killed program has left them running."""
     from pipelines.storage.local_servers import stop_local_servers
@@ -38,8 +52,12 @@ def stop() -> None:
     console.print(f"stopped {' and '.join(stopped)}" if stopped else "nothing was running")
 
 
-def up() -> None:
+def up(
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Follow the source, for whoever works on it.")
+    ] = False,
+) -> None:
     """Start everything for a person: API, Airflow, MLflow and the servers; Ctrl-C stops it all."""
     from pipelines.supervisor import supervise
 
-    raise typer.Exit(supervise(get_settings(), console))
+    raise typer.Exit(supervise(get_settings(), console, reload=reload))

@@ -1,6 +1,7 @@
 """What `make run` does when a stage fails, and what `make up` starts and leaves behind."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ import pytest
 from pipelines.stack import free_port
 
 pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -90,6 +93,45 @@ def test_a_port_that_is_taken_is_named(own_home: dict[str, str]):
     assert ended.returncode == 1
     assert ended.stderr.strip().splitlines()[-1].startswith(f"bookrec: port {port} is taken")
     assert of_home(own_home["BOOKREC_HOME"]) == []
+
+
+def test_the_service_follows_its_source(own_home: dict[str, str], tmp_path: Path):
+    """Of a copy of it, as `bookrec up --reload` starts it."""
+    for name in ("expectations", "pipelines", "serving"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    start = (
+        "import os; from pipelines.settings import get_settings; from pipelines.stack import *; "
+        "program = following_source(worked_on(api_program(get_settings()))); "
+        "os.execve(program.argv[0], program.argv, os.environ | program.env)"
+    )
+    env = own_home | {"PYTHONPATH": str(tmp_path), "BOOKREC_MLFLOW_TRACKING_URI": "http://[::1]:1"}
+    livez = f"http://127.0.0.1:{env['BOOKREC_API__PORT']}/livez"
+    with (tmp_path / "out").open("w") as out:
+        service = subprocess.Popen(
+            [sys.executable, "-c", start], cwd=tmp_path, env=env, stdout=out, stderr=out
+        )
+    try:
+        _until_answered(livez, {"status": "alive"}, service)
+        health = tmp_path / "serving" / "gateway" / "routes" / "health.py"
+        health.write_text(health.read_text().replace('"alive"', '"changed"'))
+        _until_answered(livez, {"status": "changed"}, service)
+    finally:
+        service.terminate()
+        service.wait(60)
+    assert of_home(own_home["BOOKREC_HOME"]) == []
+
+
+def _until_answered(url: str, wanted: dict[str, str], service: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            if httpx.get(url).json() == wanted:
+                return
+        except httpx.TransportError:
+            pass
+        assert service.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def _wait_until_it_answers(

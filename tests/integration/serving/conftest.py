@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import redis
 from sqlalchemy import create_engine, make_url, text
@@ -96,10 +97,25 @@ def registry(mlflow_database: str, tmp_path: Path) -> MlflowRegistry:
 class Served:
     http: httpx.Client
     log: Path
+    process: "subprocess.Popen[bytes]"
+    killed: bool = False
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return self.http.base_url.netloc.decode()
+
+    def kill(self) -> None:
+        """As a machine that loses its power: master and workers, without a word."""
+        self.killed = True
+        master = psutil.Process(self.process.pid)
+        for process in (master, *master.children(recursive=True)):
+            process.kill()
+        self.process.wait()
 
     def until(self, path: str, holds: Callable[[httpx.Response], bool]) -> httpx.Response:
         """Ask until it holds, or show the log and fail."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while True:
             try:
                 answer = self.http.get(path, headers=admin())
@@ -121,9 +137,8 @@ def serve(
     registry: MlflowRegistry,  # noqa: ARG001 - prepared before anyone asks it
     tmp_path: Path,
 ) -> Serve:
-    """Starts the service with two workers, and what else is set."""
+    """Starts the service with two workers, and what else is set; several need names."""
     environment = os.environ | {
-        "BENTOML_HOME": str(tmp_path / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",
         "BOOKREC_HOME": str(tmp_path / "home"),
         "BOOKREC_DATABASE_URL": postgres_url,
@@ -133,22 +148,24 @@ def serve(
     }
 
     @contextmanager
-    def run(**changes: str) -> Iterator[Served]:
-        port, log = free_port(), tmp_path / "serve.log"
+    def run(name: str = "serve", **changes: str) -> Iterator[Served]:
+        port, log = free_port(), tmp_path / f"{name}.log"
+        own = {"BENTOML_HOME": str(tmp_path / "bentoml" / name)}
         command = [sys.executable, "-m", "bentoml", "serve", "serving.service:BookRecommender"]
         with log.open("w") as stream:
             process = subprocess.Popen(
                 [*command, "--host", "127.0.0.1", "--port", str(port)],
-                env=environment | changes,
+                env=environment | own | changes,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
             )
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
-                yield Served(http, log)
-        finally:
-            process.terminate()
-            ended = process.wait(20)
-        assert ended == 0
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+            served = Served(http, log, process)
+            try:
+                yield served
+            finally:
+                process.terminate()
+                code = process.wait(20)
+        assert served.killed or code == 0
 
     return run
