@@ -7,6 +7,7 @@ BentoML imports this module in the process that starts the workers too, and they
 workers alone need is imported when they make their gateway.
 """
 
+import logging
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -48,6 +49,9 @@ class GatewayFirst:
         from serving.bootstrap import compose
         from serving.gateway.app import create_app
 
+        # BentoML's handler on the root looks to uvicorn like a reader of its access log, for whom
+        # it would write each path anew.
+        logging.getLogger("uvicorn.access").propagate = False
         self._app = app
         self._gateway = create_app(lambda: compose(get_settings()))
 

@@ -27,6 +27,7 @@ from serving.gateway.routes import (
     readers,
     recommendations,
 )
+from serving.gateway.short_way import ShortWay
 
 _DESCRIPTION = """
 Books for readers, from the model that the pipeline promoted last.
@@ -66,6 +67,7 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
     app.add_middleware(Guard)
     app.add_middleware(CrossOrigin)
     app.add_middleware(Edge)
+    app.add_middleware(ShortWay)
     app.include_router(_api(), prefix="/api/v1")
     app.include_router(health.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
