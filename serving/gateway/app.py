@@ -15,6 +15,7 @@ from serving.gateway.cross_origin import CrossOrigin
 from serving.gateway.deps import authorize
 from serving.gateway.edge import Edge
 from serving.gateway.guard import Guard
+from serving.gateway.plain_lists import PlainLists
 from serving.gateway.remembering import Remembering
 from serving.gateway.routes import (
     accounts,
@@ -63,6 +64,7 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
         dependencies=[Depends(authorize)],
     )
     errors.install(app)
+    app.add_middleware(PlainLists)
     app.add_middleware(Remembering)
     app.add_middleware(Guard)
     app.add_middleware(CrossOrigin)

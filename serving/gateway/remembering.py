@@ -4,7 +4,6 @@ Answers that this worker gave a moment ago, given again before the application i
 Pure ASGI, within the guard: who asks is known and counted, and the table of roles holds here too.
 """
 
-import random
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.bootstrap import Components
 from serving.gateway.edge import ENCODED_SLASH
+from serving.gateway.schemas import new_id
 from serving.generations import EVERYBODY
 from serving.model_slot import LoadedModel
 from serving.security.principal import Principal
@@ -25,7 +25,7 @@ REMEMBERED = (READERS, "/api/v1/books/", "/api/v1/genres")
 _ID = b'{"recommendation_id":"'
 _ID_LENGTH = 36
 _MODEL, _CACHE = b'"source":"model"', b'"source":"cache"'
-_TYPE = (b"content-type", b"application/json")
+JSON = (b"content-type", b"application/json")
 
 
 Header = tuple[bytes, bytes]
@@ -79,7 +79,7 @@ class Question(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Route:
+class Route:
     """As much of a route as is looked at behind the application."""
 
     path: str
@@ -97,7 +97,7 @@ class Remembering:
             return
         kept = asked.remembered
         if kept is not None and kept.may_be_told(scope["state"]["principal"], asked.user_id):
-            scope["route"] = _Route(kept.route)
+            scope["route"] = Route(kept.route)
             await give(kept, asked, send)
             return
         listening = _Listening(send, asked.model.number)
@@ -118,7 +118,7 @@ class _Listening:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._is_document = message["status"] == 200 and _TYPE in message["headers"]
+            self._is_document = message["status"] == 200 and JSON in message["headers"]
         elif self._is_document and not message.get("more_body", False):
             self._body = message.get("body", b"")
         else:
@@ -144,21 +144,12 @@ async def give(kept: Kept, asked: Question, send: Send, more: Iterable[Header] =
     """Answer with what was kept, a list under another id, and with `more` headers."""
     metrics, body = asked.parts.metrics, kept.body
     if kept.source is not None:
-        body = _ID + _new_id() + body
+        body = _ID + new_id() + body
         metrics.recommendations.labels(kept.source, str(asked.model.number)).inc()
     metrics.cache_operations.labels("local").inc()
-    headers = [_TYPE, (b"content-length", b"%d" % len(body)), *more]
+    headers = [JSON, (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _new_id() -> bytes:
-    """As `uuid4` writes it, in a tenth of the time; it names an answer, and is no secret."""
-    drawn = f"{random.getrandbits(128):032x}"
-    variant = "89ab"[int(drawn[16], 16) & 3]
-    return (
-        f"{drawn[:8]}-{drawn[8:12]}-4{drawn[13:16]}-{variant}{drawn[17:20]}-{drawn[20:]}".encode()
-    )
 
 
 def _reader_of(path: str) -> str | None:
