@@ -16,13 +16,16 @@ SLOW_SECONDS = 1.0
 
 EVENT = "request_answered"
 
+GATHER_SECONDS = 0.05
+"""How long a line may wait for others, to be written with them."""
+
 
 class AccessLog:
     """
     Logs requests.
 
-    Lines of JSON are made here and written together where several requests end at once: structlog
-    would take longer for a line, and the system for each write, than the service for an answer.
+    Lines of JSON are made here and written some at once: structlog would take longer for a line,
+    and the system for each write, than the service for an answer. Who is killed loses the last.
 
     Args:
         share: Of the ordinary ones, drawn at random; their lines say it, to be multiplied by.
@@ -77,10 +80,13 @@ class AccessLog:
     def _gather(self, line: dict[str, Any]) -> None:
         line |= {"event": EVENT, "level": "info", "timestamp": self._clock.now()}
         if not self._lines:
-            asyncio.get_running_loop().call_soon(self._write)
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
         self._lines.append(to_json(line).decode())
 
-    def _write(self) -> None:
+    def flush(self) -> None:
+        """Write what waits."""
+        if not self._lines:
+            return
         self._lines.append("")
         sys.stderr.write("\n".join(self._lines))
         sys.stderr.flush()
