@@ -13,6 +13,7 @@ from pipelines.registry import CHAMPION, RETRAIN_WANTED, MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.storage.database import parse_url, ping
 from pipelines.storage.local_servers import running_local_servers
+from pipelines.storage.redis_clients import redis_client
 from pipelines.storage.services import running_services
 
 Finding = dict[str, Any]
@@ -52,9 +53,12 @@ def _postgres(settings: Settings, kind: str) -> str:
 
 def _redis(settings: Settings, kind: str) -> str:
     assert settings.redis_url is not None  # noqa: S101 - prepared settings have it
-    with redis.Redis.from_url(
-        settings.redis_url.get_secret_value(), socket_connect_timeout=2, socket_timeout=2
-    ) as client:
+    url = settings.redis_url.get_secret_value()
+    with redis_client(url, socket_connect_timeout=2, socket_timeout=2) as client:
+        if isinstance(client, redis.RedisCluster):
+            nodes = client.get_primaries()
+            version = client.info("server", target_nodes=nodes[0])["redis_version"]
+            return f"{version} in a cluster of {len(nodes)} nodes that hold keys ({kind})"
         version = client.info("server")["redis_version"]
         options = client.get_connection_kwargs()
     return f"{version} at {options.get('host')}:{options.get('port')} ({kind})"

@@ -391,7 +391,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     """Your PostgreSQL; the project's own if unset."""
     redis_url: SecretStr | None = None
-    """Your Redis; the project's own if unset."""
+    """Your Redis, or `redis+cluster://…` of any node; the project's own if unset."""
     mlflow_tracking_uri: SecretStr | None = None
     """An MLflow server or database; a database beside ours if unset."""
     mlflow_artifact_root: Path | None = None

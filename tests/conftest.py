@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.servers", "tests.pipeline_runs", "tests.packages"]
+pytest_plugins = ["tests.servers", "tests.pipeline_runs", "tests.packages", "tests.redis_cluster"]
 
 # Other processes compete for the processor: how long an example takes says nothing about the code.
 settings.register_profile(
@@ -16,7 +16,7 @@ settings.register_profile(
 )
 settings.load_profile("unhurried")
 
-SERVERS = {"_postgres_server", "_redis_server"}
+SERVERS = {"_postgres_server", "_redis_server", "cluster"}
 
 
 @pytest.hookimpl(tryfirst=True)
