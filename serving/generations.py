@@ -7,14 +7,18 @@ remembered answer that carries the old one is no longer used, in whichever worke
 who share a group only cost each other a look at the next cache.
 """
 
+import math
 import mmap
 import os
 import secrets
+import time
 from pathlib import Path
 from zlib import crc32
 
 GROUPS = 1 << 16
 NUMBER_BYTES = 8
+DRAWN_BITS = 22
+"""Of a number; above them is a time in milliseconds."""
 EVERYBODY = 0
 """The generation of answers that are for nobody in particular."""
 
@@ -46,10 +50,16 @@ class Generations:
         """
         Give the reader another number.
 
-        It is drawn, not counted up: of two workers that write at once one may be lost, and still
-        the number is a new one.
+        It is the time and a draw, not counted up: of two workers that write at once one may be
+        lost, and still the number is a new one.
         """
-        self._numbers[_group(user_id)] = secrets.randbits(63) + 1
+        milliseconds = time.time_ns() // 1_000_000
+        self._numbers[_group(user_id)] = milliseconds << DRAWN_BITS | secrets.randbits(DRAWN_BITS)
+
+    def age(self, user_id: str) -> float:
+        """Seconds since something new was heard of the reader; infinite if that is not known."""
+        age = time.time() - (self.of(user_id) >> DRAWN_BITS) / 1000
+        return age if age >= 0 else math.inf  # of before a clock was set back
 
     def close(self) -> None:
         """Unmap the file."""

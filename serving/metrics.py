@@ -65,6 +65,12 @@ class ServingMetrics:
             ["result"],
             registry=self._registry,
         )
+        self.database_reads = Counter(
+            "bookrec_database_reads",
+            "Reads of what may be a little old, by the server that told it: replica or primary.",
+            ["server"],
+            registry=self._registry,
+        )
 
         self.shadow_lists = Counter(
             "bookrec_shadow_lists",

@@ -5,7 +5,13 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.servers", "tests.pipeline_runs", "tests.packages", "tests.redis_cluster"]
+pytest_plugins = [
+    "tests.servers",
+    "tests.pipeline_runs",
+    "tests.packages",
+    "tests.redis_cluster",
+    "tests.replication",
+]
 
 # Other processes compete for the processor: how long an example takes says nothing about the code.
 settings.register_profile(

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.deployment import DOCKER
-from tests.servers import free_port
+from tests.servers import free_port, install_debian
 
 PORTS = ("8000", "8080", "8443")
 """Where it redirects, where it answers inside, where it answers with TLS."""
@@ -99,7 +99,7 @@ def proxy_before(
 
 def _debians_program() -> Path:
     """The folder with Debian's nginx."""
-    subprocess.run([Path(__file__).parent / "install_debian_nginx.sh"], check=True)
+    install_debian("nginx", "nginx-light", "curl")
     return Path("/usr/sbin")
 
 
