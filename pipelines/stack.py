@@ -76,7 +76,7 @@ def following_source(program: Program) -> Program:
     """The same program, started again as soon as a file of ours changes."""
     # BentoML's own --reload watches all that lies around, and the home changes without end.
     folders = [str(_SOURCE / name) for name in ("expectations", "pipelines", "serving")]
-    watching = [_script("watchfiles"), "--filter", "python", "--sigint-timeout", "20"]
+    watching = [script("watchfiles"), "--filter", "python", "--sigint-timeout", "20"]
     return replace(program, argv=[*watching, shlex.join(program.argv), *folders])
 
 
