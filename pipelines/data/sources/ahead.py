@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -15,9 +16,13 @@ def read_ahead(items: Iterable[T]) -> Iterator[T]:
     It is worth it where both release the interpreter's lock, as Arrow does. An error comes up where
     its item would have.
     """
-    source, end, context = iter(items), object(), copy_context()  # what logs are bound to
+    source, context = iter(items), copy_context()  # of what logs are bound to
+
+    def following() -> list[T]:
+        return context.run(lambda: list(islice(source, 1)))
+
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-        coming = reader.submit(context.run, next, source, end)
-        while (item := coming.result()) is not end:
-            coming = reader.submit(context.run, next, source, end)
-            yield item  # type: ignore[misc] # mypy cannot know that it is not `end`
+        coming = reader.submit(following)
+        while found := coming.result():
+            coming = reader.submit(following)
+            yield from found

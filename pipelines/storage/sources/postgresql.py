@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Connection, CursorResult, Select, column, select, table
+from sqlalchemy import Connection, CursorResult, Executable, column, select, table
 from sqlalchemy.exc import DBAPIError
 
 from pipelines.data.sources import SourceTables, columns
@@ -104,7 +104,7 @@ def reading(url: str, called: str) -> Iterator[Connection]:
 
 
 def numbered_batches(
-    url: str, wanted: Select[Any], schema: pa.Schema, called: str
+    url: str, wanted: Executable, schema: pa.Schema, called: str
 ) -> Iterator[Batch]:
     """
     What one of our own queries gives, as batches of `schema`, whose last column numbers the rows.
