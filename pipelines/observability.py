@@ -37,6 +37,11 @@ def configure_logging(*, level: int = logging.INFO, json: bool | None = None) ->
     )
 
 
+def writes_json() -> bool:
+    """Whether logs are lines of JSON at this moment."""
+    return isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer)
+
+
 def _as_json(event: dict[str, Any], default: Callable[[Any], Any]) -> str:
     """As the standard library writes it, in a quarter of the time where that is possible."""
     try:

@@ -84,6 +84,7 @@ class Components:
                 self.database.close()
                 self.releases.close()
                 self.generations.close()
+                self.access_log.flush()
 
 
 def compose(settings: Settings) -> Components:

@@ -7,6 +7,7 @@ BentoML imports this module in the process that starts the workers too, and they
 workers alone need is imported when they make their gateway.
 """
 
+import logging
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -49,6 +50,9 @@ class GatewayFirst:
         from serving.gateway.app import create_app
         from serving.tracing import trace_where_wanted
 
+        # BentoML's handler on the root looks to uvicorn like a reader of its access log, for whom
+        # it would write each path anew.
+        logging.getLogger("uvicorn.access").propagate = False
         self._app = app
         self._gateway = create_app(lambda: compose(get_settings()))
         trace_where_wanted(self._gateway)

@@ -18,8 +18,9 @@ from pipelines.errors import CacheUnavailableError
 from pipelines.models.lists import FALLBACK
 from pipelines.settings import CacheSettings
 from pipelines.storage.cache_keys import cache_key, list_key
-from serving.cache import RecommendationCache, encode
+from serving.cache import RecommendationCache
 from serving.model_slot import LoadedModel, ModelSlot
+from serving.written_list import WrittenList
 
 log = structlog.get_logger()
 
@@ -139,10 +140,10 @@ class CacheWarming:
     def _compute(self, model: LoadedModel, ids: list[str]) -> dict[str, bytes]:
         length = self._settings.list_length
         answers = ((i, model.bundle.recommend(i, length)) for i in ids)
+        lists = {i: WrittenList.of(a.items) for i, a in answers if a.source != FALLBACK}
         return {
-            list_key(self._model_name, model.label, length, user_id): encode(answer.items)
-            for user_id, answer in answers
-            if answer.source != FALLBACK
+            list_key(self._model_name, model.label, length, user_id): books.value
+            for user_id, books in lists.items()
         }
 
     async def _publish(self, model: LoadedModel, state: WarmState, ttl_seconds: int) -> None:
