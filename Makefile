@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 # The longest first: whole systems, one after the other, while the other processes do the rest.
-SHARED_OUT := --numprocesses=logical --maxprocesses=4 --dist=loadgroup --no-loadscope-reorder
+SHARED_OUT := --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
