@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.deployment import DOCKER
+from tests.deployment import DOCKER, install_debian
 from tests.servers import free_port
 
 PORTS = ("8000", "8080", "8443")
@@ -70,7 +70,7 @@ def proxy_before(folder: Path, replicas: Mapping[str, Sequence[str]]) -> Iterato
         folder: Empty; becomes what /etc/bookrec is in the image.
         replicas: By colour, the addresses that stand for `<colour>-1:8080` and so on.
     """
-    subprocess.run([Path(__file__).parent / "install_debian_nginx.sh"], check=True)
+    install_debian("nginx", "nginx-light", "curl")
     ports = {port: free_port() for port in PORTS}
     _lay_out(folder, ports, replicas)
     (folder / "prefix").mkdir()

@@ -1,34 +1,16 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipelines.storage.figures import BatchFigures, Figures, LibraryFigures
+from pipelines.storage.figures import Figures
 from serving.figures import RecentFigures
+from tests.factories import FIGURES, WHEN
 from tests.fakes import FakeCache
 from tests.serving_parts import Shelf, bundle, parts
-
-WHEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
-DRIFT = {
-    "columns": [
-        {"column": "rating", "psi": 0.31, "level": "warning"},
-        {"column": "year", "psi": 0.01, "level": "steady"},
-    ]
-}
-FIGURES = Figures(
-    batches=(
-        BatchFigures("first", WHEN, accepted=True, score=90.0, drift=None),
-        BatchFigures("shop", WHEN, accepted=False, score=81.5, drift=DRIFT),
-    ),
-    libraries=(LibraryFigures("shop", WHEN, 600_000),),
-    decisions={False: 0, True: 2},
-    decided_at=WHEN,
-    moves={"promote": 2, "rollback": 0},
-)
 
 
 class SlowDatabase:
