@@ -1,12 +1,13 @@
 """
 Make the secrets of a stack, a file each, for Docker Compose and Kubernetes alike.
 
-    python3 docker/make_secrets.py [FOLDER]
+    python3 docker/make_secrets.py [FOLDER] [--postgres HOST:PORT] [--redis HOST:PORT]
 
 What exists already stays. Needs nothing but Python's standard library: where it runs there may be
 nothing but Docker.
 """
 
+import argparse
 import base64
 import json
 import secrets
@@ -75,7 +76,7 @@ def _mlflow_auth(database: str, password: str) -> str:
     )
 
 
-def make(folder: Path) -> list[str]:
+def make(folder: Path, files: dict[str, str]) -> list[str]:
     """
     Write the files that are missing; gives their names.
 
@@ -85,7 +86,6 @@ def make(folder: Path) -> list[str]:
     Raises:
         SystemExit: some are there and some are not, and would not fit together.
     """
-    files = secret_files()
     missing = [name for name in files if not (folder / name).exists()]
     if missing and len(missing) < len(files):
         sys.exit(
@@ -100,6 +100,10 @@ def make(folder: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    where = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "secrets"
-    made = make(where)
-    sys.stdout.write(f"{len(made)} secrets made in {where}\n" if made else f"all are in {where}\n")
+    parser = argparse.ArgumentParser(description="Make the secrets of a stack.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "secrets")
+    parser.add_argument("--postgres", default="postgres:5432", help="where PostgreSQL answers")
+    parser.add_argument("--redis", default="redis:6379", help="where Redis answers")
+    told = parser.parse_args()
+    made = make(told.folder, secret_files(told.postgres, told.redis))
+    sys.stdout.write(f"{len(made)} secrets made in {told.folder}\n" if made else "all are there\n")

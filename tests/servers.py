@@ -83,9 +83,9 @@ def redis_url(_redis_server: str) -> str:
 def temporary_database(server: str, prefix: str) -> Iterator[str]:
     """The address of an empty database that goes when the block ends."""
     name = f"{prefix}_{secrets.token_hex(6)}"
-    _execute(server, "create database {}", name)
+    execute(server, "create database {}", name)
     yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    _execute(server, "drop database {} with (force)", name)
+    execute(server, "drop database {} with (force)", name)
 
 
 def free_port() -> int:
@@ -95,7 +95,8 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _execute(url: str, statement: str, name: str) -> None:
+def execute(url: str, statement: str, name: str) -> None:
+    """Run a statement outside of transactions, with a name in the place of `{}`."""
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     connection = psycopg2.connect(plain)
     try:

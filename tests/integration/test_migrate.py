@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import inspect
 
 from pipelines.storage.database import connect, sibling
-from tests.servers import _execute
+from tests.servers import execute
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +33,7 @@ def test_an_empty_server_gets_database_and_tables_and_a_full_one_stays(postgres_
         assert {"ratings", "alias_moves"} <= set(inspect(engine).get_table_names())
         engine.dispose()
     finally:
-        _execute(postgres_url, "drop database if exists {} with (force)", url.rpartition("/")[2])
+        execute(postgres_url, "drop database if exists {} with (force)", url.rpartition("/")[2])
 
 
 def test_without_an_address_it_says_which_to_set(tmp_path: Path):

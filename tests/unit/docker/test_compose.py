@@ -103,13 +103,25 @@ def test_secrets_come_from_files_that_are_made(stack: dict[str, Any]):
 def test_replicas_differ_in_their_home_alone(stack: dict[str, Any]):
     found = services(stack)
     replicas = [found[f"{colour}-{n}"] for colour in ("blue", "green") for n in (1, 2)]
-    homes = {volume["source"] for replica in replicas for volume in replica["volumes"]}
-    assert len(homes) == len(replicas)
+    homes = [_mounted(replica)["/var/lib/bookrec"] for replica in replicas]
+    assert len(set(homes)) == len(replicas)
     plain = [{k: v for k, v in r.items() if k not in {"volumes", "profiles"}} for r in replicas]
     assert plain == [plain[0]] * len(replicas)
     for colour in ("blue", "green"):
         upstream = (DOCKER / "nginx" / "upstreams" / f"{colour}.conf").read_text()
         assert re.findall(r"server (\S+):8080", upstream) == [f"{colour}-1", f"{colour}-2"]
+
+
+def test_whoever_forgets_a_reader_finds_the_runs(stack: dict[str, Any]):
+    found = services(stack)
+    for name in ("blue-1", "blue-2", "green-1", "green-2", "api-dev", "airflow-scheduler"):
+        folder = found[name]["environment"]["BOOKREC_STORAGE_URL"]
+        assert _mounted(found[name])[folder] == "storage", name
+
+
+def _mounted(service: Service) -> dict[str, str]:
+    """By folder, what is mounted there."""
+    return {volume["target"]: volume["source"] for volume in service["volumes"]}
 
 
 def test_images_are_pinned(stack: dict[str, Any], staging: dict[str, Any]):

@@ -15,8 +15,8 @@ from serving.security.policy import refuse_unsafe
 from tests.deployment import DOCKER, make_secrets
 
 
-def made_in(folder: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, str(DOCKER / "make_secrets.py"), str(folder)]
+def made_in(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(DOCKER / "make_secrets.py"), str(folder), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -36,6 +36,13 @@ def test_those_that_would_not_fit_together_are_not_made(tmp_path: Path):
     assert ended.returncode == 1
     assert "roles.sql" in ended.stderr
     assert not (tmp_path / "roles.sql").exists()
+
+
+def test_servers_may_be_elsewhere(tmp_path: Path):
+    made_in(tmp_path, "--postgres", "db.example:6000", "--redis", "cache.example:7000")
+    url = make_url((tmp_path / "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN").read_text())
+    assert (url.host, url.port, url.database) == ("db.example", 6000, "airflow")
+    assert "@cache.example:7000/" in (tmp_path / "BOOKREC_REDIS_URL").read_text()
 
 
 def test_no_two_stacks_share_any():
