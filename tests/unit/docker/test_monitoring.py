@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipelines.cli import app
 from pipelines.storage.figures import Figures
 from serving.bootstrap import Components
-from tests.deployment import ROOT, compose
+from tests.deployment import DOCKER, ROOT, compose
 from tests.factories import FIGURES
 from tests.fakes import FakeCache
 from tests.monitoring import MONITORING, Selector, dashboards, queries, read_yaml, rules, selectors
@@ -132,6 +132,12 @@ def test_airflow_tags_what_it_sends_to_who_listens():
     environment = services["airflow-scheduler"]["environment"]
     assert environment["AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED"] == "True"
     assert environment["AIRFLOW__METRICS__STATSD_HOST"] in services
+
+
+def test_kubernetes_maps_what_airflow_says_in_the_same_way():
+    values = yaml.safe_load((DOCKER / "kubernetes" / "airflow-values.yaml").read_text())
+    assert values["statsd"]["overrideMappings"] == read_yaml("statsd.yml")["mappings"]
+    assert values["config"]["metrics"]["statsd_influxdb_enabled"] == "True"
 
 
 def test_every_target_is_a_service_and_every_replica_a_target():
