@@ -4,6 +4,7 @@
 set -euo pipefail
 program=$1
 shift
+export PATH=$PATH:/usr/sbin
 command -v "$program" >/dev/null && exit
 exec 9>/run/lock/bookrec-install-debian
 flock 9  # processes that run tests beside each other install one after the other

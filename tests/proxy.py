@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.deployment import DOCKER
-from tests.servers import free_port, install_debian
+from tests.deployment import DOCKER, install_debian
+from tests.servers import free_port
 
 PORTS = ("8000", "8080", "8443")
 """Where it redirects, where it answers inside, where it answers with TLS."""

@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from pipelines.storage.database import connect, migrate
-from tests.servers import free_port, install_debian
+from tests.deployment import install_debian
+from tests.servers import free_port
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 _QUICK = "-c fsync=off -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"

@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import socket
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -94,11 +93,6 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-def install_debian(program: str, *packages: str) -> None:
-    """Install packages of Debian's where a program of theirs is missing."""
-    subprocess.run([Path(__file__).parent / "install_debian.sh", program, *packages], check=True)
 
 
 def execute(url: str, statement: str, name: str) -> None:
