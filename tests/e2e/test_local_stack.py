@@ -14,6 +14,8 @@ import psutil
 import pytest
 
 from pipelines.stack import free_port
+from pipelines.stages import STAGES
+from tests.airflow_api import AirflowApi
 
 pytestmark = pytest.mark.e2e
 
@@ -29,6 +31,12 @@ def own_home(tmp_path: Path) -> dict[str, str]:
         "BOOKREC_HOME": str(tmp_path / "home"),
         "BOOKREC_SCHEDULE": "never",
         "BOOKREC_QUALITY__SCHEDULE": "never",
+        "BOOKREC_LOADING__FEEDBACK_SCHEDULE": "never",
+        "BOOKREC_WEBHOOKS__SCHEDULE": "never",
+        "BOOKREC_MAINTENANCE__SCHEDULE": "never",
+        "BOOKREC_MODELS": '["popularity", "item_knn"]',
+        "BOOKREC_TUNING__BUDGET_SECONDS": "0",
+        "BOOKREC_EVALUATION__LEARNING_CURVE_SECONDS": "0",
         "BOOKREC_API__PORT": str(free_port()),
         "BOOKREC_STACK__MLFLOW_PORT": str(free_port()),
         "BOOKREC_STACK__AIRFLOW_PORT": str(free_port()),
@@ -60,9 +68,10 @@ def test_a_failed_stage_ends_the_dag_run_with_one_line(own_home: dict[str, str],
     assert of_home(own_home["BOOKREC_HOME"]) == []
 
 
-def test_the_stack_answers_everywhere_and_stops_without_a_trace(
-    own_home: dict[str, str], tmp_path: Path
+def test_the_stack_trains_serves_learns_what_readers_tell_and_stops_without_a_trace(
+    own_home: dict[str, str], library: Path, tmp_path: Path
 ):
+    home = Path(own_home["BOOKREC_HOME"])
     command = [str(Path(sys.executable).parent / "bookrec"), "up"]
     with (tmp_path / "out").open("w+") as out:
         stack = subprocess.Popen(command, env=own_home, stdout=out, stderr=out)
@@ -75,11 +84,47 @@ def test_the_stack_answers_everywhere_and_stops_without_a_trace(
             # Whoever is not logged in may not look around.
             assert httpx.get(f"{airflow}/api/v2/dags").status_code == 401
             _assert_no_password_on_a_command_line(own_home["BOOKREC_HOME"])
+            api = api.removesuffix("/docs")
+            with AirflowApi(airflow, home / "airflow" / "passwords.json") as operator:
+                _train(operator, api, library)
+                _load_feedback(operator, api)
         finally:
             stack.send_signal(signal.SIGINT)
             code = stack.wait(90)
     assert code == 0, (tmp_path / "out").read_text()
     assert of_home(own_home["BOOKREC_HOME"]) == []
+
+
+def _train(airflow: AirflowApi, api: str, library: Path) -> None:
+    """A run that is started over REST: the service serves its model, and an asset warms it."""
+    assert httpx.get(f"{api}/api/v1/users/1/recommendations").status_code == 503
+    airflow.start(
+        "retrain_recommender", source="interactions", data_path=str(library), library="shop"
+    )
+    trained = airflow.run("retrain_recommender")
+    assert set(airflow.states(trained)) == {"decide", *STAGES}
+    assert set(airflow.states(trained).values()) == {"success"}
+    warmed = airflow.run("warm_cache")
+    assert warmed["run_type"] == "asset_triggered"
+    assert airflow.told(warmed, "warm")["version"] == 1
+    answer = httpx.get(f"{api}/api/v1/users/1/recommendations").raise_for_status().json()
+    assert (answer["model_version"], answer["source"]) == (1, "cache")
+
+
+def _load_feedback(airflow: AirflowApi, api: str) -> None:
+    """What a reader tells becomes a batch, whose asset has it looked at whether to train."""
+    told = {"events": [{"user_id": 1, "book_id": 2, "kind": "read"}]}
+    httpx.post(f"{api}/api/v1/feedback", json=told).raise_for_status()
+    airflow.start("load_feedback")
+    airflow.run("load_feedback")
+    loaded = airflow.run("load_batch")
+    assert loaded["conf"] == {"source": "feedback", "library": "shop"}
+    assert set(airflow.states(loaded).values()) == {"success"}
+    decided = airflow.run("retrain_recommender", 2)
+    assert decided["run_type"] == "asset_triggered"
+    reason = airflow.told(decided, "decide", "reason")
+    assert reason.startswith("skipped: 1 of 961 ratings of shop changed since the champion learnt")
+    assert airflow.states(decided) == {"decide": "success"} | dict.fromkeys(STAGES, "skipped")
 
 
 def test_a_port_that_is_taken_is_named(own_home: dict[str, str]):

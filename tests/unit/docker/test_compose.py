@@ -15,6 +15,7 @@ ONE_SHOT = {"migrate", "airflow-migrate"}
 NETWORKS = {
     "postgres": {"data"},
     "redis": {"data"},
+    "broker": {"data"},
     "migrate": {"data"},
     "proxy": {"front", "app"},
     "blue-1": {"app", "data"},
@@ -114,7 +115,15 @@ def test_replicas_differ_in_their_home_alone(stack: dict[str, Any]):
 
 def test_whoever_forgets_a_reader_finds_the_runs(stack: dict[str, Any]):
     found = services(stack)
-    for name in ("blue-1", "blue-2", "green-1", "green-2", "api-dev", "airflow-scheduler"):
+    for name in (
+        "blue-1",
+        "blue-2",
+        "green-1",
+        "green-2",
+        "api-dev",
+        "airflow-scheduler",
+        "airflow-worker",
+    ):
         folder = found[name]["environment"]["BOOKREC_STORAGE_URL"]
         assert _mounted(found[name])[folder] == "storage", name
 
@@ -122,6 +131,22 @@ def test_whoever_forgets_a_reader_finds_the_runs(stack: dict[str, Any]):
 def _mounted(service: Service) -> dict[str, str]:
     """By folder, what is mounted there."""
     return {volume["target"]: volume["source"] for volume in service["volumes"]}
+
+
+def test_what_waits_for_a_worker_is_kept_and_not_in_the_cache(stack: dict[str, Any]):
+    found = services(stack)
+    assert found["airflow-worker"]["deploy"]["replicas"] == 2
+    assert {"noeviction", "--appendonly"} <= set(found["broker"]["command"])
+    assert "allkeys-lru" in found["redis"]["command"]
+    url = make_secrets()["secret_files"]()["AIRFLOW__CELERY__BROKER_URL"]
+    assert url.endswith("@broker:6379/0")
+    distributed = compose("compose.yaml", AIRFLOW__CORE__EXECUTOR="CeleryExecutor")
+    for name in ("airflow-scheduler", "airflow-worker"):
+        executors = [
+            s["services"][name]["environment"]["AIRFLOW__CORE__EXECUTOR"]
+            for s in (stack, distributed)
+        ]
+        assert executors == ["LocalExecutor", "CeleryExecutor"]
 
 
 def test_images_are_pinned(stack: dict[str, Any], staging: dict[str, Any]):
