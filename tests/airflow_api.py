@@ -8,6 +8,17 @@ from typing import Any, Self
 
 import httpx
 
+CHEAP = {
+    "BOOKREC_MODELS": '["popularity", "item_knn"]',
+    "BOOKREC_TUNING__BUDGET_SECONDS": "0",
+    "BOOKREC_EVALUATION__LEARNING_CURVE_SECONDS": "0",
+    "BOOKREC_SCHEDULE": "never",
+    "BOOKREC_QUALITY__SCHEDULE": "never",
+    "BOOKREC_LOADING__FEEDBACK_SCHEDULE": "never",
+    "BOOKREC_WEBHOOKS__SCHEDULE": "never",
+    "BOOKREC_MAINTENANCE__SCHEDULE": "never",
+}
+"""Settings for short runs, none of which starts by the clock."""
 PATIENCE = 300
 ENDED = {"success", "failed"}
 

@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.stack import free_port
 from pipelines.stages import STAGES
-from tests.airflow_api import AirflowApi
+from tests.airflow_api import CHEAP, AirflowApi
 
 pytestmark = pytest.mark.e2e
 
@@ -26,21 +26,17 @@ ROOT = Path(__file__).parent.parent.parent
 def own_home(tmp_path: Path) -> dict[str, str]:
     """An environment with a home and ports of its own, where nothing is scheduled."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("BOOKREC_")}
-    return mine | {
-        "BOOKREC_LOCAL_SERVERS_ROOT": os.environ["BOOKREC_LOCAL_SERVERS_ROOT"],
-        "BOOKREC_HOME": str(tmp_path / "home"),
-        "BOOKREC_SCHEDULE": "never",
-        "BOOKREC_QUALITY__SCHEDULE": "never",
-        "BOOKREC_LOADING__FEEDBACK_SCHEDULE": "never",
-        "BOOKREC_WEBHOOKS__SCHEDULE": "never",
-        "BOOKREC_MAINTENANCE__SCHEDULE": "never",
-        "BOOKREC_MODELS": '["popularity", "item_knn"]',
-        "BOOKREC_TUNING__BUDGET_SECONDS": "0",
-        "BOOKREC_EVALUATION__LEARNING_CURVE_SECONDS": "0",
-        "BOOKREC_API__PORT": str(free_port()),
-        "BOOKREC_STACK__MLFLOW_PORT": str(free_port()),
-        "BOOKREC_STACK__AIRFLOW_PORT": str(free_port()),
-    }
+    return (
+        mine
+        | CHEAP
+        | {
+            "BOOKREC_LOCAL_SERVERS_ROOT": os.environ["BOOKREC_LOCAL_SERVERS_ROOT"],
+            "BOOKREC_HOME": str(tmp_path / "home"),
+            "BOOKREC_API__PORT": str(free_port()),
+            "BOOKREC_STACK__MLFLOW_PORT": str(free_port()),
+            "BOOKREC_STACK__AIRFLOW_PORT": str(free_port()),
+        }
+    )
 
 
 def of_home(home: str) -> list[psutil.Process]:
@@ -84,6 +80,7 @@ def test_the_stack_trains_serves_learns_what_readers_tell_and_stops_without_a_tr
             # Whoever is not logged in may not look around.
             assert httpx.get(f"{airflow}/api/v2/dags").status_code == 401
             _assert_no_password_on_a_command_line(own_home["BOOKREC_HOME"])
+            _assert_only_this_machine_is_listened_to(own_home["BOOKREC_HOME"])
             api = api.removesuffix("/docs")
             with AirflowApi(airflow, home / "airflow" / "passwords.json") as operator:
                 _train(operator, api, library)
@@ -189,6 +186,12 @@ def _wait_until_it_answers(
         time.sleep(0.5)
     lines = (line.split() for line in printed.splitlines() if line.startswith("✓"))
     return {name: address for _, name, address in lines}
+
+
+def _assert_only_this_machine_is_listened_to(home: str) -> None:
+    found = [c for p in of_home(home) for c in p.net_connections("inet") if c.status == "LISTEN"]
+    assert len(found) >= 3
+    assert {c.laddr.ip for c in found} <= {"127.0.0.1", "::1"}
 
 
 def _assert_no_password_on_a_command_line(home: str) -> None:

@@ -14,7 +14,7 @@ from pipelines.registry import MlflowRegistry
 from pipelines.settings import Settings, StackSettings
 from pipelines.stack import Program, airflow_password_file, airflow_programs, free_port, script
 from pipelines.supervisor import prepare_airflow
-from tests.airflow_api import AirflowApi, until
+from tests.airflow_api import CHEAP, AirflowApi, until
 from tests.integration.stages.test_loads import LIBRARY, Adding, load
 from tests.integration.stages.test_loads import adding as adding
 
@@ -30,13 +30,6 @@ DISTRIBUTED = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
     "AIRFLOW__CORE__MAX_TASK_RETRY_DELAY": "1",
-    "BOOKREC_MODELS": '["popularity", "item_knn"]',
-    "BOOKREC_EVALUATION__LEARNING_CURVE_SECONDS": "0",
-    "BOOKREC_SCHEDULE": "never",
-    "BOOKREC_QUALITY__SCHEDULE": "never",
-    "BOOKREC_LOADING__FEEDBACK_SCHEDULE": "never",
-    "BOOKREC_WEBHOOKS__SCHEDULE": "never",
-    "BOOKREC_MAINTENANCE__SCHEDULE": "never",
 }
 
 
@@ -44,7 +37,7 @@ DISTRIBUTED = {
 def airflow_with_workers(settings: Settings, broker: str) -> Iterator[AirflowApi]:
     """Airflow's programs and two workers, each in a process group of its own."""
     prepare_airflow(settings)
-    env = DISTRIBUTED | {"AIRFLOW__CELERY__BROKER_URL": broker}
+    env = DISTRIBUTED | CHEAP | {"AIRFLOW__CELERY__BROKER_URL": broker}
     api, scheduler, dag_processor, _ = airflow_programs(settings)
     programs = [api, scheduler, dag_processor, *(worker(name, api) for name in WORKERS)]
     with ExitStack() as stack:
@@ -59,9 +52,9 @@ def airflow_with_workers(settings: Settings, broker: str) -> Iterator[AirflowApi
 
 
 def worker(name: str, other: Program) -> Program:
+    """As `airflow_programs` would make one: with the same environment as the others."""
     argv = [script("airflow"), "celery", "worker", "--celery-hostname", f"{name}@%h"]
-    ports = {"AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port())}
-    return Program(name, argv, {**other.env, **ports})
+    return replace(other, name=name, argv=[*argv, "--skip-serve-logs"], address=None, health=None)
 
 
 def kill_worker_of(task: dict[str, Any]) -> None:
@@ -74,7 +67,7 @@ def kill_worker_of(task: dict[str, Any]) -> None:
 def test_a_training_after_a_batch_ends_though_a_worker_dies(
     run_settings: Settings, redis_url: str, adding: Adding
 ):
-    load(adding())
+    load(adding("run-0"))
     settings = run_settings.model_copy(update={"stack": StackSettings(airflow_port=free_port())})
     with airflow_with_workers(settings, redis_url.removesuffix("/0") + "/1") as airflow:
         airflow.update_asset("bookrec_batch", library=LIBRARY)
