@@ -80,7 +80,7 @@ def test_the_stack_trains_serves_learns_what_readers_tell_and_stops_without_a_tr
             # Whoever is not logged in may not look around.
             assert httpx.get(f"{airflow}/api/v2/dags").status_code == 401
             _assert_no_password_on_a_command_line(own_home["BOOKREC_HOME"])
-            _assert_only_this_machine_is_listened_to(own_home["BOOKREC_HOME"])
+            _assert_only_this_machine_is_listened_to(psutil.Process(stack.pid), own_home)
             api = api.removesuffix("/docs")
             with AirflowApi(airflow, home / "airflow" / "passwords.json") as operator:
                 _train(operator, api, library)
@@ -188,10 +188,14 @@ def _wait_until_it_answers(
     return {name: address for _, name, address in lines}
 
 
-def _assert_only_this_machine_is_listened_to(home: str) -> None:
-    found = [c for p in of_home(home) for c in p.net_connections("inet") if c.status == "LISTEN"]
-    assert len(found) >= 3
-    assert {c.laddr.ip for c in found} <= {"127.0.0.1", "::1"}
+def _assert_only_this_machine_is_listened_to(
+    stack: psutil.Process, own_home: dict[str, str]
+) -> None:
+    sockets = [c for p in stack.children(recursive=True) for c in p.net_connections("inet")]
+    listening = {c.laddr for c in sockets if c.status == psutil.CONN_LISTEN}
+    expected = {int(own_home[f"BOOKREC_{name}_PORT"]) for name in ("API_", "STACK__AIRFLOW")}
+    assert expected <= {address.port for address in listening}
+    assert {address.ip for address in listening} == {"127.0.0.1"}
 
 
 def _assert_no_password_on_a_command_line(home: str) -> None:

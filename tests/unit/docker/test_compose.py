@@ -54,6 +54,12 @@ def test_every_service_is_bounded_and_hardened(stack: dict[str, Any]):
         assert not [v for v in service.get("volumes", []) if "docker.sock" in v["source"]], name
 
 
+def test_checks_that_need_secrets_are_given_them(stack: dict[str, Any]):
+    """A check is no child of the entry point, which makes variables of them."""
+    for name in ("airflow-dag-processor", "airflow-triggerer", "airflow-worker"):
+        assert services(stack)[name]["healthcheck"]["test"][1].startswith("with-secrets "), name
+
+
 def test_root_is_only_who_reads_the_logs(stack: dict[str, Any]):
     found = services(stack)
     assert {name for name, s in found.items() if s.get("user") in {"root", "0", "0:0"}} == {
@@ -170,7 +176,8 @@ def test_staging_opens_two_ports_and_runs_what_was_released(staging: dict[str, A
     assert public == {("proxy", "80", 8000), ("proxy", "443", 8443)}
     for name in ("blue-1", "green-2", "airflow-scheduler"):
         assert found[name]["environment"]["BOOKREC_ENVIRONMENT"] == "staging"
-    for name in ("migrate", "blue-1", "green-2", "mlflow", "proxy", "airflow-scheduler"):
+    airflow = ("airflow-scheduler", "airflow-worker")
+    for name in ("migrate", "blue-1", "green-2", "mlflow", "proxy", *airflow):
         assert found[name]["image"].startswith(RELEASE["BOOKREC_REGISTRY"]), name
         assert found[name]["image"].endswith(":1.2.3"), name
         assert "build" not in found[name], name
