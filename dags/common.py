@@ -22,6 +22,10 @@ BATCH = Asset(name="bookrec_batch", uri="bookrec://batch")
 """Updated after each batch that was loaded; its extra tells the library and how much changed."""
 
 
+EXAMINING = ("ingest", "validate", "clean", "profile")
+"""The stages that read a batch and find out what it is worth, in their order."""
+
+
 def report_failure(context: dict[str, Any]) -> None:
     """One line for whoever watches the logs."""
     ti = context["task_instance"]
@@ -56,7 +60,7 @@ def reading_params(*, seed: str) -> dict[str, Param]:
 
 
 def stage_task(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """`@task` for a function named after a stage, documented by the stage."""
+    """`@task` for a function named after a stage that needs more, documented by the stage."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         return task(doc_md=STAGES[function.__name__], **options)(function)
@@ -78,6 +82,19 @@ def run_stage(stage: str, *part: str, run_prefix: str = "", **params: Any) -> di
 
     with failing_at_once():
         return execute(stage, context_of(run_prefix, **params), *part)
+
+
+def stage_tasks(*stages: str, run: Callable[[str], dict[str, Any]] = run_stage) -> list[Any]:
+    """Tasks that do no more than `run` their stage, one each, in no order yet."""
+
+    def task_of(stage: str) -> Any:
+        @task(task_id=stage, doc_md=STAGES[stage])
+        def plain() -> dict[str, Any]:
+            return run(stage)
+
+        return plain()
+
+    return [task_of(stage) for stage in stages]
 
 
 @contextmanager

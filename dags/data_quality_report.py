@@ -11,11 +11,10 @@ verdict: what models learn from, and what later batches are compared with, stays
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 
-from airflow.sdk import dag
+from airflow.sdk import chain, dag
 
-from dags.common import DEFAULTS, reading_params, run_stage, stage_task
+from dags.common import DEFAULTS, EXAMINING, reading_params, run_stage, stage_tasks
 from pipelines.settings import get_settings
 
 run = partial(run_stage, run_prefix="data-quality-")
@@ -33,23 +32,7 @@ run = partial(run_stage, run_prefix="data-quality-")
     params=reading_params(seed="Of the bundled sample"),
 )
 def data_quality_report() -> None:
-    @stage_task()
-    def ingest() -> dict[str, Any]:
-        return run("ingest")
-
-    @stage_task()
-    def validate() -> dict[str, Any]:
-        return run("validate")
-
-    @stage_task()
-    def clean() -> dict[str, Any]:
-        return run("clean")
-
-    @stage_task()
-    def profile() -> dict[str, Any]:
-        return run("profile")
-
-    ingest() >> validate() >> clean() >> profile()
+    chain(*stage_tasks(*EXAMINING, run=run))
 
 
 data_quality_report()

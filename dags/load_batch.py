@@ -16,9 +16,18 @@ from functools import partial
 from typing import Any
 
 import structlog
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, chain, dag, task
 
-from dags.common import BATCH, DEFAULTS, context_of, failing_at_once, run_stage, stage_task
+from dags.common import (
+    BATCH,
+    DEFAULTS,
+    EXAMINING,
+    context_of,
+    failing_at_once,
+    run_stage,
+    stage_task,
+    stage_tasks,
+)
 
 log = structlog.get_logger()
 
@@ -54,29 +63,13 @@ def load_batch() -> None:
         log.info("batch_looked_at", skipped=bool(reason), reason=reason)
         return not reason
 
-    @stage_task()
-    def ingest() -> dict[str, Any]:
-        return run("ingest")
-
-    @stage_task()
-    def validate() -> dict[str, Any]:
-        return run("validate")
-
-    @stage_task()
-    def clean() -> dict[str, Any]:
-        return run("clean")
-
-    @stage_task()
-    def profile() -> dict[str, Any]:
-        return run("profile")
-
     @stage_task(outlets=[BATCH])
     def store(*, outlet_events: Any) -> dict[str, Any]:
         told = run("store")
         outlet_events[BATCH].extra = {k: told[k] for k in ("library", "added", "changed", "total")}
         return told
 
-    new() >> ingest() >> validate() >> clean() >> profile() >> store()
+    chain(new(), *stage_tasks(*EXAMINING, run=run), store())
 
 
 load_batch()

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from airflow.sdk import DAG, AssetOrTimeSchedule, dag, task
+from airflow.sdk import DAG, AssetOrTimeSchedule, chain, dag, task
 
 from dags.common import (
     BATCH,
@@ -31,6 +31,7 @@ from dags.common import (
     reading_params,
     run_stage,
     stage_task,
+    stage_tasks,
 )
 from pipelines.settings import get_settings
 
@@ -59,7 +60,7 @@ def schedule() -> Any:
     tags=["bookrec", "training"],
     params=reading_params(seed="The same seed, the same model"),
 )
-def retrain_recommender() -> None:  # noqa: C901 - one task a stage, and nothing else
+def retrain_recommender() -> None:
     @task.short_circuit(doc_md="Skip the run where a batch started it that changed too little.")
     def decide(*, triggering_asset_events: Any = None, ti: Any = None) -> dict[str, Any]:
         from pipelines.stages.loading import training_after
@@ -75,41 +76,9 @@ def retrain_recommender() -> None:  # noqa: C901 - one task a stage, and nothing
     def ingest(decided: dict[str, Any]) -> dict[str, Any]:
         return run_stage("ingest", **decided["params"])
 
-    @stage_task()
-    def validate() -> dict[str, Any]:
-        return run_stage("validate")
-
-    @stage_task()
-    def clean() -> dict[str, Any]:
-        return run_stage("clean")
-
-    @stage_task()
-    def profile() -> dict[str, Any]:
-        return run_stage("profile")
-
-    @stage_task()
-    def store() -> dict[str, Any]:
-        return run_stage("store")
-
-    @stage_task()
-    def preprocess() -> dict[str, Any]:
-        return run_stage("preprocess")
-
     @stage_task(map_index_template="{{ task.op_kwargs['model'] }}")
     def train(model: str) -> dict[str, Any]:
         return run_stage("train", model)
-
-    @stage_task()
-    def blend() -> dict[str, Any]:
-        return run_stage("blend")
-
-    @stage_task()
-    def evaluate() -> dict[str, Any]:
-        return run_stage("evaluate")
-
-    @stage_task()
-    def register() -> dict[str, Any]:
-        return run_stage("register")
 
     @stage_task(outlets=[CHAMPION])
     def promote(*, outlet_events: Any) -> dict[str, Any]:
@@ -117,13 +86,15 @@ def retrain_recommender() -> None:  # noqa: C901 - one task a stage, and nothing
         outlet_events[CHAMPION].extra = {k: told[k] for k in ("version", "accepted")}
         return told
 
-    @stage_task()
-    def warm_cache() -> dict[str, Any]:
-        return run_stage("warm_cache")
-
     trained = train.expand(model=list(settings.models))
-    ingest(decide()) >> validate() >> clean() >> profile() >> store() >> preprocess() >> trained
-    trained >> blend() >> evaluate() >> register() >> promote() >> warm_cache()
+    chain(
+        ingest(decide()),
+        *stage_tasks("validate", "clean", "profile", "store", "preprocess"),
+        trained,
+        *stage_tasks("blend", "evaluate", "register"),
+        promote(),
+        *stage_tasks("warm_cache"),
+    )
 
 
 retrain_recommender()

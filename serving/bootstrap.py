@@ -20,6 +20,7 @@ from serving.announcements import Announcements
 from serving.cache import NullCache, RecommendationCache, RedisCache
 from serving.database import Database
 from serving.feedback.intake import Feedback
+from serving.figures import RecentFigures
 from serving.flags import Flags
 from serving.following import following
 from serving.generations import Generations
@@ -61,6 +62,7 @@ class Components:
     model_name: str
     security: Security
     database: Database
+    figures: RecentFigures
     feedback: Feedback
     readers: Readers
     releases: Releases
@@ -79,11 +81,13 @@ class Components:
             finally:
                 self.models.stop()
                 await self.warming.stop()
+                await self.figures.stop()
                 await self.cache.close()
                 await self.bulk_cache.close()
                 self.database.close()
                 self.releases.close()
                 self.generations.close()
+                self.access_log.flush()
 
 
 def compose(settings: Settings) -> Components:
@@ -144,7 +148,7 @@ def assemble(
         bulk_cache=bulk_cache,
         recommendations=Recommendations(models, cache, settings.cache, name, metrics),
         shelves=Shelves(slot, metrics),
-        warming=CacheWarming(slot, bulk_cache, settings.cache, name),
+        warming=CacheWarming(slot, bulk_cache, settings.cache, name, counted=metrics.warm_ups),
         metrics=metrics,
         access_log=AccessLog(settings.api.access_log_share),
         watch=watch,
@@ -152,6 +156,7 @@ def assemble(
         model_name=name,
         security=compose_security(settings, database),
         database=database,
+        figures=RecentFigures(database, name),
         feedback=Feedback(
             slot,
             database,

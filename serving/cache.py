@@ -7,33 +7,19 @@ Redis is an optimisation: every failure surfaces as CacheUnavailableError, and n
 from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
-from pydantic import TypeAdapter, ValidationError
-
 from pipelines.errors import CacheUnavailableError
-from pipelines.models.answers import Recommendation
+from serving.gathered_reads import GatheredReads
 from serving.redis_guard import GuardedRedis
 
 MOST_BYTES = 64 * 1024
 """Of a value that is appended to."""
 
-_LISTS = TypeAdapter(tuple[Recommendation, ...])
-
-
-def encode(items: tuple[Recommendation, ...]) -> bytes:
-    """A list as JSON; `decode` gives an equal list, ids in their own type."""
-    return _LISTS.dump_json(items)
-
-
-def decode(value: bytes) -> tuple[Recommendation, ...] | None:
-    """The list that `encode` wrote; None for anything else."""
-    try:
-        return _LISTS.validate_json(value)
-    except ValidationError:
-        return None
-
 
 class RecommendationCache(Protocol):
     """What the service needs of a cache; every method may raise CacheUnavailableError."""
+
+    keeps: bool
+    """Whether what is put may be found again."""
 
     async def get(self, key: str) -> bytes | None:
         """The value last put, unless it expired."""
@@ -62,6 +48,8 @@ class RecommendationCache(Protocol):
 
 class NullCache:
     """Where no Redis is configured: keeps nothing, and has nothing to warm."""
+
+    keeps = False
 
     async def get(self, key: str) -> bytes | None:  # noqa: ARG002 - the protocol's name
         return None
@@ -100,17 +88,21 @@ class RedisCache:
         ConfigurationError: the address is malformed.
     """
 
+    keeps = True
+
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
         self._guard = GuardedRedis(url, timeout_seconds=timeout_seconds)
         self._redis = self._guard.client
+        self._reads = GatheredReads(self._asked)
 
     async def get(self, key: str) -> bytes | None:
         # Typed for both settings of decode_responses, which is off.
         return cast("bytes | None", await self._guard.ask(lambda: self._redis.get(key)))
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        if not keys:
-            return []
+        return await self._reads.values(keys) if keys else []
+
+    async def _asked(self, keys: Sequence[str]) -> list[bytes | None]:
         values = await self._guard.ask(lambda: self._redis.mget(keys))
         return cast("list[bytes | None]", values)
 

@@ -45,8 +45,11 @@ class LocalCache(Generic[T]):
 
     def get(self, key: Hashable, generation: int) -> T | None:
         """The answer, unless it is too old or the reader's taste has changed since."""
-        entry = self._entries.get(key)
-        return entry.answer if entry is not None and entry.generation == generation else None
+        try:
+            entry = self._entries[key]  # `get` would look twice
+        except KeyError:
+            return None
+        return entry.answer if entry.generation == generation else None
 
     def put(self, key: Hashable, generation: int, answer: T, n_bytes: int) -> None:
         """Remember an answer of that size; one larger than the whole cache is not."""

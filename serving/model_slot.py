@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import structlog
@@ -43,7 +44,7 @@ class LoadedModel:
         """The library whose readers it knows."""
         return self.version.tags.get("library", "")
 
-    @property
+    @cached_property
     def label(self) -> str:
         """
         The version as it stands in cache keys: its number and a part of its content's hash.

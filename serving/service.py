@@ -7,6 +7,7 @@ BentoML imports this module in the process that starts the workers too, and they
 workers alone need is imported when they make their gateway.
 """
 
+import logging
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -14,10 +15,13 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines.errors import ConfigurationError
-from pipelines.observability import configure_logging
+from pipelines.observability import adopt_library_logs, configure_logging
 from pipelines.settings import Settings, get_settings
 from serving.security.policy import refuse_unsafe
 from serving.tracking import tracking_uri
+
+SERVICE = "serving"
+"""As its log lines name it."""
 
 
 def _checked_settings() -> Settings:
@@ -31,7 +35,8 @@ def _checked_settings() -> Settings:
     return settings
 
 
-configure_logging()
+configure_logging(service=SERVICE)
+adopt_library_logs("bentoml", "circus", "uvicorn.error", service=SERVICE)
 settings = _checked_settings()
 
 
@@ -49,6 +54,9 @@ class GatewayFirst:
         from serving.gateway.app import create_app
         from serving.tracing import trace_where_wanted
 
+        # BentoML's handler on the root looks to uvicorn like a reader of its access log, for whom
+        # it would write each path anew.
+        logging.getLogger("uvicorn.access").propagate = False
         self._app = app
         self._gateway = create_app(lambda: compose(get_settings()))
         trace_where_wanted(self._gateway)

@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
+from prometheus_client import Counter
 from pydantic import TypeAdapter, ValidationError
 
 from pipelines.errors import CacheUnavailableError
 from pipelines.models.lists import FALLBACK
 from pipelines.settings import CacheSettings
 from pipelines.storage.cache_keys import cache_key, list_key
-from serving.cache import RecommendationCache, encode
+from serving.cache import RecommendationCache
 from serving.model_slot import LoadedModel, ModelSlot
+from serving.written_list import WrittenList
 
 log = structlog.get_logger()
 
@@ -59,12 +61,19 @@ class CacheWarming:
     """
 
     def __init__(
-        self, slot: ModelSlot, cache: RecommendationCache, settings: CacheSettings, model_name: str
+        self,
+        slot: ModelSlot,
+        cache: RecommendationCache,
+        settings: CacheSettings,
+        model_name: str,
+        *,
+        counted: Counter,
     ) -> None:
         self._slot = slot
         self._cache = cache
         self._settings = settings
         self._model_name = model_name
+        self._counted = counted
         self._states: dict[int, WarmState] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -139,10 +148,10 @@ class CacheWarming:
     def _compute(self, model: LoadedModel, ids: list[str]) -> dict[str, bytes]:
         length = self._settings.list_length
         answers = ((i, model.bundle.recommend(i, length)) for i in ids)
+        lists = {i: WrittenList.of(a.items) for i, a in answers if a.source != FALLBACK}
         return {
-            list_key(self._model_name, model.label, length, user_id): encode(answer.items)
-            for user_id, answer in answers
-            if answer.source != FALLBACK
+            list_key(self._model_name, model.label, length, user_id): books.value
+            for user_id, books in lists.items()
         }
 
     async def _publish(self, model: LoadedModel, state: WarmState, ttl_seconds: int) -> None:
@@ -154,6 +163,7 @@ class CacheWarming:
 
     async def _finish(self, model: LoadedModel, state: WarmState) -> None:
         self._states[model.number] = state
+        self._counted.labels(state.outcome).inc()
         log.info("warm_up_finished", **vars(state))
         with contextlib.suppress(CacheUnavailableError):
             await self._publish(model, state, self._settings.ttl_seconds)

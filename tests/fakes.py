@@ -149,6 +149,8 @@ class FakeBundle:
 class FakeCache:
     """A cache in memory that never forgets; set `failure` and it is out of reach."""
 
+    keeps = True
+
     def __init__(self) -> None:
         self.failure: str | None = None
         self.values: dict[str, bytes] = {}

@@ -20,7 +20,7 @@ from pipelines.data.authors import AUTHOR
 from pipelines.data.book_ids import HOPELESS, UNIFIED, UNVERIFIED, ZEROS_RESTORED, BookIds
 from pipelines.data.ids import distinct, like
 from pipelines.data.quarantine import Mask, split_off
-from pipelines.data.schemas import BOOKS
+from pipelines.data.schemas import BOOKS, UNLISTED
 
 EARLIEST_YEAR = -3000
 AGES = (5, 110)
@@ -120,7 +120,7 @@ def catalogue_from(ratings: pa.Table, *, first_row: int = 1) -> pa.Table:
     n = len(ids)
     columns = {
         "book_id": ids,
-        "title": pc.binary_join_element_wise("Book", ids.cast(pa.string()), " "),
+        "title": pc.binary_join_element_wise(UNLISTED, ids.cast(pa.string()), " "),
         "authors": pa.array([[]] * n, BOOKS.field("authors").type),
         "genres": pa.array([[]] * n, BOOKS.field("genres").type),
         "row": pa.array(range(first_row, first_row + n), pa.int64()),

@@ -2,6 +2,7 @@
 
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -41,14 +42,16 @@ def restore_id_types(
 
 
 def distinct_readers(ratings: pa.Table) -> pa.Array:
-    """Every user_id of `ratings`, in order of first appearance."""
+    """Every user_id of `ratings`, once."""
     return pc.drop_null(distinct(ratings["user_id"]))
 
 
 def distinct(ids: IdColumn) -> pa.Array:
-    """Every id once, in order of first appearance; plain, whether they were encoded or not."""
-    found = pc.unique(ids)
-    return found.dictionary_decode() if pa.types.is_dictionary(found.type) else found
+    """Every id once, in an order that the rows decide; plain, whether they were encoded or not."""
+    if not pa.types.is_dictionary(ids.type):
+        return pc.unique(ids)
+    encoded = ids.combine_chunks()
+    return encoded.dictionary.filter(_in_use(encoded))
 
 
 def plain(ids: IdColumn, kind: pa.DataType | None = None) -> IdColumn:
@@ -56,9 +59,16 @@ def plain(ids: IdColumn, kind: pa.DataType | None = None) -> IdColumn:
     if not pa.types.is_dictionary(ids.type):
         return ids if kind is None else ids.cast(kind)
     encoded = ids.combine_chunks()
-    used = pc.unique(encoded.indices)
-    values = encoded.dictionary.take(used)
-    return values.cast(kind or values.type).take(pc.index_in(encoded.indices, value_set=used))
+    # What is in no row any more may be an id that cannot be cast.
+    values = pc.if_else(_in_use(encoded), encoded.dictionary, None)
+    return values.cast(kind or values.type).take(encoded.indices)
+
+
+def _in_use(encoded: pa.DictionaryArray) -> pa.Array:
+    """Which values of the dictionary some row has."""
+    mask = np.zeros(len(encoded.dictionary), bool)
+    mask[encoded.indices.drop_null().to_numpy()] = True
+    return pa.array(mask)
 
 
 def like(ids: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from pipelines.data.isbn import normalise_isbn
 from pipelines.data.languages import language_code
+from pipelines.data.schemas import UNTITLED
 from pipelines.data.text import TEXT, Repairs, clean_text, repaired, suspect
 
 Counts = Counter[str]
@@ -42,7 +43,7 @@ def text_lists(column: pa.ChunkedArray, counts: Counts, repairs: Repairs = TEXT)
 
 def titles(column: pa.Array, ids: pa.ChunkedArray, counts: Counts) -> pa.Array:
     """A book without a title is named after its id."""
-    names = [clean_text(f"Untitled book {i}") for i in ids.filter(column.is_null()).to_pylist()]
+    names = [clean_text(f"{UNTITLED} {i}") for i in ids.filter(column.is_null()).to_pylist()]
     counts["title_missing"] += len(names)
     return pc.replace_with_mask(column, column.is_null(), pa.array(names, pa.string()))
 

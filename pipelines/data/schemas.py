@@ -7,10 +7,7 @@ so that ids leave the system as they came in. Rows stand in source order; `row` 
 number of the data row in its file and is how quarantine names a row.
 """
 
-from pathlib import Path
-
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 RATING_FIELDS = [
     pa.field("rating", pa.float64()),  # null: an implicit positive
@@ -37,6 +34,9 @@ BOOKS = pa.schema(
     ]
 )
 
+UNLISTED, UNTITLED = "Book", "Untitled book"
+"""Before its id the title of a book that no catalogue lists, and of one listed without a title."""
+
 READERS = pa.schema(
     [
         pa.field("user_id", pa.string()),
@@ -54,24 +54,6 @@ QUARANTINE = pa.schema(
         pa.field("original", pa.string(), nullable=False),  # the row as found, as text
     ]
 )
-
-
-def read_ratings(path: Path) -> pa.Table:
-    """
-    Ratings as ingest wrote them, with ids as a dictionary and positions in it.
-
-    Text would take several times the memory, and comparing it several times as long. Columns are
-    read one by one: all at once, a third as much again would be needed on the way.
-    """
-    ids = ["user_id", "book_id"]
-    return pa.table(
-        {
-            name: pq.read_table(path, columns=[name], read_dictionary=ids, pre_buffer=False)
-            .unify_dictionaries()[name]
-            .combine_chunks()
-            for name in RAW_RATINGS.names
-        }
-    )
 
 
 def empty(schema: pa.Schema) -> pa.Table:

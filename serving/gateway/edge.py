@@ -5,7 +5,7 @@ Pure ASGI: Starlette's BaseHTTPMiddleware costs more than a whole request does h
 """
 
 import asyncio
-import os
+import random
 import re
 import time
 from collections.abc import Iterable
@@ -56,7 +56,7 @@ _HTTPS_ALONE = (b"strict-transport-security", b"max-age=31536000")
 _OURS = frozenset({name for name, _ in (*_API_HEADERS, _HTTPS_ALONE)} | {_REQUEST_ID})
 """What nothing behind the edge has a say in."""
 _CACHE = b"cache-control"
-_API_CACHE, _DOCS_CACHE = (_CACHE, b"no-store"), (_CACHE, b"public, max-age=3600")
+API_CACHE, _DOCS_CACHE = (_CACHE, b"no-store"), (_CACHE, b"public, max-age=3600")
 
 
 class Edge:
@@ -113,9 +113,7 @@ class _Exchange:
         """By a defect, or for want of time."""
         self.deadline: asyncio.Timeout | None = None
         """Until the answer begins, while it is waited for; whoever reads slowly may."""
-        headers = IndexedHeaders(scope)
-        self.request_id = _request_id(headers)
-        scope.setdefault("state", {}).update(request_id=self.request_id, headers=headers)
+        self.request_id = named(scope)
         self._scope = scope
         self._send = send
         self._started = time.perf_counter()
@@ -130,28 +128,39 @@ class _Exchange:
 
     def _headers(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         headers = [header for header in given if header[0] not in _OURS]
-        is_docs = self._scope["path"].startswith("/docs")
         if not any(name == _CACHE for name, _ in headers):
-            headers.append(_DOCS_CACHE if is_docs else _API_CACHE)
-        headers += _DOCS_HEADERS if is_docs else _API_HEADERS
-        headers.append((_REQUEST_ID, self.request_id.encode()))
-        if self._scope["scheme"] == "https":
-            headers.append(_HTTPS_ALONE)
-        return headers
+            headers.append(_DOCS_CACHE if self._scope["path"].startswith("/docs") else API_CACHE)
+        return headers + headers_of(self._scope, self.request_id)
 
     def record(self) -> None:
-        seconds = time.perf_counter() - self._started
         route = getattr(self._scope.get("route"), "path", "unmatched")
-        method = self._scope["method"] if self._scope["method"] in _METHODS else "other"
         # Without a status the caller hung up before there was an answer: nginx writes 499 too.
         status = self.status or 499
-        parts: Components = self._scope["app"].state.components
-        parts.metrics.requests.labels(route, method, str(status)).inc()
-        parts.metrics.latency.labels(route).observe(seconds)
+        record(self._scope, route, status, self._started)
         if status < 400 or status == 500 or self.has_failed:  # the rest is nobody's defect
+            parts: Components = self._scope["app"].state.components
             failed = self.has_failed or status == 500
             parts.watch.answered(route, reader_of(self._scope["path"]), failed=failed)
-        parts.access_log.note(method, route, status, seconds, quiet=route in _QUIET)
+
+
+def record(scope: Scope, route: str, status: int, started: float) -> None:
+    """Count and log a request, which began at that time of `perf_counter`."""
+    seconds = time.perf_counter() - started
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    parts: Components = scope["app"].state.components
+    parts.metrics.requests.labels(route, method, str(status)).inc()
+    parts.metrics.latency.labels(route).observe(seconds)
+    request_id = scope["state"]["request_id"]
+    parts.access_log.note(method, route, status, seconds, request_id, quiet=route in _QUIET)
+
+
+def headers_of(scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:
+    """What every answer has, whatever is behind the edge."""
+    always = _DOCS_HEADERS if scope["path"].startswith("/docs") else _API_HEADERS
+    headers = [*always, (_REQUEST_ID, request_id.encode())]
+    if scope["scheme"] == "https":
+        headers.append(_HTTPS_ALONE)
+    return headers
 
 
 def reader_of(path: str) -> str | None:
@@ -163,9 +172,14 @@ def _unavailable(request_id: str, detail: str) -> Response:
     return problem(request_id, 503, detail, headers={"Retry-After": "1"})
 
 
-def _request_id(headers: IndexedHeaders) -> str:
+def named(scope: Scope) -> str:
+    """Put headers and an id into a request's state: the caller's own, if it is fit for a log."""
+    headers = IndexedHeaders(scope)
     given = headers.get(REQUEST_ID)
-    return given if _SAFE_REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    if not (given and _SAFE_REQUEST_ID.fullmatch(given)):
+        given = f"{random.getrandbits(128):032x}"
+    scope.setdefault("state", {}).update(request_id=given, headers=headers)
+    return given
 
 
 def _keep_encoded_slashes(scope: Scope) -> None:

@@ -72,9 +72,7 @@ def _telling(send: Send, allowance: Allowance) -> Send:
             headers = message["headers"]
             # A stricter limit that the application found is the one to tell.
             if not any(name == b"ratelimit-limit" for name, _ in headers):
-                told = allowance.headers().items()
-                added = [(name.lower().encode(), value.encode()) for name, value in told]
-                message["headers"] = [*headers, *added]
+                message["headers"] = [*headers, *allowance.raw_headers()]
         await send(message)
 
     return telling

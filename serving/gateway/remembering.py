@@ -4,14 +4,18 @@ Answers that this worker gave a moment ago, given again before the application i
 Pure ASGI, within the guard: who asks is known and counted, and the table of roles holds here too.
 """
 
-import os
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.bootstrap import Components
 from serving.gateway.edge import READERS, reader_of
+from serving.gateway.schemas import new_id
 from serving.generations import EVERYBODY
+from serving.model_slot import LoadedModel
+from serving.security.principal import Principal
 from serving.security.roles import may
 
 REMEMBERED = (READERS, "/api/v1/books/", "/api/v1/genres")
@@ -20,20 +24,61 @@ REMEMBERED = (READERS, "/api/v1/books/", "/api/v1/genres")
 _ID = b'{"recommendation_id":"'
 _ID_LENGTH = 36
 _MODEL, _CACHE = b'"source":"model"', b'"source":"cache"'
-_TYPE = (b"content-type", b"application/json")
+JSON = (b"content-type", b"application/json")
+
+
+Header = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """An answer without its id, which each answer has anew; and the template of its path."""
+class Kept:
+    """
+    An answer, and the template of its path.
+
+    A list is kept without its id, which each answer has anew, and with the source that it is told
+    under; `source` is None of any other answer.
+    """
 
     body: bytes
     route: str
-    has_id: bool
+    source: str | None = None
+
+    def may_be_told(self, principal: Principal, user_id: str | None) -> bool:
+        """Whether somebody may have it; the reader whom the path names is `user_id`."""
+        return may(principal, f"GET {self.route}", user_id)
+
+
+class Question(NamedTuple):
+    """What is asked, as far as it decides what is answered, and the parts that answer."""
+
+    parts: Components
+    model: LoadedModel
+    user_id: str | None
+    generation: int
+    key: Hashable
+
+    @classmethod
+    def of(cls, scope: Scope) -> "Question | None":
+        """None where no model would answer, or what is asked is not remembered."""
+        path = scope["path"]
+        if scope["method"] != "GET" or not path.startswith(REMEMBERED):
+            return None
+        parts: Components = scope["app"].state.components
+        user_id = reader_of(path)
+        model = parts.models.current_for(user_id)
+        if model is None:
+            return None
+        generation = EVERYBODY if user_id is None else parts.generations.of(user_id)
+        return cls(parts, model, user_id, generation, (model.label, path, scope["query_string"]))
+
+    @property
+    def remembered(self) -> Kept | None:
+        """The answer that was kept."""
+        return self.parts.local_cache.get(self.key, self.generation)
 
 
 @dataclass(frozen=True, slots=True)
-class _Route:
+class Route:
     """As much of a route as is looked at behind the application."""
 
     path: str
@@ -46,30 +91,19 @@ class Remembering:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not (
-            scope["type"] == "http"
-            and scope["method"] == "GET"
-            and scope["path"].startswith(REMEMBERED)
-        ):
+        if scope["type"] != "http" or (asked := Question.of(scope)) is None:
             await self._app(scope, receive, send)
             return
-        parts: Components = scope["app"].state.components
-        user_id = reader_of(scope["path"])
-        model = parts.models.current_for(user_id)
-        if model is None:
-            await self._app(scope, receive, send)
+        kept = asked.remembered
+        if kept is not None and kept.may_be_told(scope["state"]["principal"], asked.user_id):
+            scope["route"] = Route(kept.route)
+            await give(kept, asked, send)
             return
-        generation = EVERYBODY if user_id is None else parts.generations.of(user_id)
-        key = (model.label, scope["path"], scope["query_string"])
-        kept = parts.local_cache.get(key, generation)
-        if kept is not None and may(scope["state"]["principal"], f"GET {kept.route}", user_id):
-            await _give(kept, model.number, parts, scope, send)
-            return
-        listening = _Listening(send, model.number)
+        listening = _Listening(send, asked.model.number)
         await self._app(scope, receive, listening.send)
         answer = listening.answer(scope)
         if answer is not None:
-            parts.local_cache.put(key, generation, answer, len(answer.body))
+            asked.parts.local_cache.put(asked.key, asked.generation, answer, len(answer.body))
 
 
 class _Listening:
@@ -83,44 +117,35 @@ class _Listening:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._is_document = message["status"] == 200 and _TYPE in message["headers"]
+            self._is_document = message["status"] == 200 and JSON in message["headers"]
         elif self._is_document and not message.get("more_body", False):
             self._body = message.get("body", b"")
         else:
             self._is_document = False
         await self._send(message)
 
-    def answer(self, scope: Scope) -> _Kept | None:
+    def answer(self, scope: Scope) -> Kept | None:
         """What to keep of it; nothing of an answer from another model than was in service."""
         body = self._body
         if body is None:
             return None
         route = scope["route"].path
         if not body.startswith(_ID):
-            return _Kept(body, route, has_id=False)
+            return Kept(body, route)
         rest = body[len(_ID) + _ID_LENGTH :]
         if not rest.startswith(b'","model_version":%d,' % self._version):
             return None
-        return _Kept(rest.replace(_MODEL, _CACHE, 1), route, has_id=True)
+        rest = rest.replace(_MODEL, _CACHE, 1)
+        return Kept(rest, route, "cache" if _CACHE in rest[:120] else "fallback")
 
 
-async def _give(kept: _Kept, version: int, parts: Components, scope: Scope, send: Send) -> None:
-    scope["route"] = _Route(kept.route)
-    body = kept.body
-    if kept.has_id:
-        body = _ID + _new_id() + body
-        source = "cache" if _CACHE in body[:120] else "fallback"
-        parts.metrics.recommendations.labels(source, str(version)).inc()
-    parts.metrics.cache_operations.labels("local").inc()
-    headers = [_TYPE, (b"content-length", b"%d" % len(body))]
+async def give(kept: Kept, asked: Question, send: Send, more: Iterable[Header] = ()) -> None:
+    """Answer with what was kept, a list under another id, and with `more` headers."""
+    metrics, body = asked.parts.metrics, kept.body
+    if kept.source is not None:
+        body = _ID + new_id() + body
+        metrics.recommendations.labels(kept.source, str(asked.model.number)).inc()
+    metrics.cache_operations.labels("local").inc()
+    headers = [JSON, (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _new_id() -> bytes:
-    """As `uuid4` draws and writes it, in a third of the time."""
-    drawn = os.urandom(16).hex()
-    variant = "89ab"[int(drawn[16], 16) & 3]
-    return (
-        f"{drawn[:8]}-{drawn[8:12]}-4{drawn[13:16]}-{variant}{drawn[17:20]}-{drawn[20:]}".encode()
-    )

@@ -1,5 +1,6 @@
 """What the API answers. Ids keep the type they have in the catalogue: a number stays a number."""
 
+import random
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
@@ -10,7 +11,7 @@ from pydantic_core import to_json
 
 from pipelines.data.interactions import Id
 from serving.model_slot import LoadedModel, Refusal
-from serving.recommending.paging import ServedAnswer
+from serving.recommending.paging import ServedAnswer, ServedList
 
 _UUID = "0b6f2c1e-5f3a-4a51-9d0c-7b1c9a3f2d11"
 _TIME = "2026-11-25T14:44:33Z"
@@ -71,27 +72,40 @@ class ReadersList(BookList):
 
     user_id: Id = Field(examples=[4213])
 
+    @staticmethod
+    def json_of(answer: ServedList) -> bytes:
+        """The document at once: to make and check models would take far longer."""
+        return (
+            b'{"recommendation_id":"%b","model_version":%d,"source":"%b","items":%b,'
+            b'"next_cursor":%b,"user_id":%b}'
+        ) % (
+            new_id(),
+            answer.model_version,
+            answer.source.encode(),
+            answer.books.json(explain=answer.explain),
+            to_json(answer.next_cursor),
+            to_json(answer.asked_for),
+        )
+
 
 class ReadersLists(BaseModel):
     """Recommendations for many readers, in the order asked."""
 
     lists: list[ReadersList]
 
-    @classmethod
-    def json_of(cls, answers: Sequence[ServedAnswer]) -> bytes:
-        """The document at once: to make and check ten thousand models would take far longer."""
-        lists = [
-            {
-                "recommendation_id": uuid4(),
-                "model_version": answer.model_version,
-                "source": answer.source,
-                "items": _ranked(answer),
-                "next_cursor": None,
-                "user_id": answer.asked_for,
-            }
-            for answer in answers
-        ]
-        return to_json({"lists": lists})
+    @staticmethod
+    def json_of(answers: Sequence[ServedList]) -> bytes:
+        """The document at once."""
+        return b'{"lists":[%b]}' % b",".join(map(ReadersList.json_of, answers))
+
+
+def new_id() -> bytes:
+    """As `uuid4` writes it, in a tenth of the time; it names an answer, and is no secret."""
+    drawn = f"{random.getrandbits(128):032x}"
+    variant = "89ab"[int(drawn[16], 16) & 3]
+    return (
+        f"{drawn[:8]}-{drawn[8:12]}-4{drawn[13:16]}-{variant}{drawn[17:20]}-{drawn[20:]}".encode()
+    )
 
 
 class SessionList(BookList):

@@ -8,6 +8,7 @@ from pipelines.data.interactions import Id
 from pipelines.errors import CursorError, CursorExpiredError
 from pipelines.models.answers import Answer, Recommendation
 from serving.model_slot import LoadedModel
+from serving.written_list import WrittenList
 
 DEEPEST = 100_000
 """How far into a list a cursor leads."""
@@ -37,6 +38,19 @@ class ServedAnswer:
     asked_for: Id = ""
     unknown: tuple[str, ...] = ()
     """Books that were named and are not in the catalogue."""
+
+
+@dataclass(frozen=True)
+class ServedList:
+    """A reader's list as it leaves the service: its books written already, the rest as above."""
+
+    books: WrittenList
+    source: str
+    model_version: int
+    asked_for: Id
+    next_cursor: str | None = None
+    explain: bool = False
+    """Whether the reasons go out too."""
 
 
 def cursor_to(label: str, skip: int) -> str:
@@ -82,15 +96,13 @@ def turned(
 
     There is a next cursor where the page is full, so the last page of a list may be empty.
     """
-    is_full = len(answer.items) == page.n
-    return ServedAnswer(
-        answer.items,
-        answer.source,
-        model.number,
-        cursor_to(model.label, skip + page.n) if is_full else None,
-        asked_for,
-        unknown,
-    )
+    cursor = cursor_behind(model, page, skip, len(answer.items))
+    return ServedAnswer(answer.items, answer.source, model.number, cursor, asked_for, unknown)
+
+
+def cursor_behind(model: LoadedModel, page: Page, skip: int, found: int) -> str | None:
+    """Leads behind a page of so many books, if it is full."""
+    return cursor_to(model.label, skip + page.n) if found == page.n else None
 
 
 def unknown_books(model: LoadedModel, book_ids: Sequence[str]) -> tuple[str, ...]:

@@ -2,27 +2,38 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 import structlog
 
 from pipelines.data.interactions import History
 from pipelines.errors import CacheUnavailableError
-from pipelines.models.answers import Answer, Read, Recommendation
+from pipelines.models.answers import Answer, Read
 from pipelines.models.lists import FALLBACK
 from pipelines.models.reranking import UNCHANGED, Reranking
 from pipelines.settings import CacheSettings
 from pipelines.storage.cache_keys import list_key, recent_key
 from serving.ab_test import ReadersModels
-from serving.cache import RecommendationCache, decode, encode
+from serving.cache import RecommendationCache
 from serving.feedback.recent import reads_of
 from serving.local_cache import SingleFlight
 from serving.metrics import ServingMetrics
 from serving.model_slot import LoadedModel
-from serving.recommending.paging import Page, ServedAnswer, skipped, turned, unknown_books
+from serving.recommending.paging import (
+    Page,
+    ServedAnswer,
+    ServedList,
+    cursor_behind,
+    skipped,
+    turned,
+    unknown_books,
+)
+from serving.written_list import WrittenList
 
 log = structlog.get_logger()
 
 CACHE = "cache"
+Given = TypeVar("Given", ServedAnswer, ServedList)
 Reader = str | Sequence[Read]
 """The id of one, or what somebody has read."""
 
@@ -53,20 +64,23 @@ class Recommendations:
 
     async def recommend(
         self, user_id: str, page: Page, *, explain: bool = False, reranking: Reranking = UNCHANGED
-    ) -> ServedAnswer:
+    ) -> ServedList:
         """Books for a reader, best first; popular ones for an unknown reader."""
         model = self._models.loaded_for(user_id)
         skip = skipped(page.cursor, model.label)
-        known = model.bundle.users.parse(user_id)
+        part = _Part(page.n, skip, explain)
         if reranking == UNCHANGED and skip + page.n <= self._settings.list_length:
-            whole = await self._cached_or_computed(model, user_id, is_known=known is not None)
-            items = whole.items[skip : skip + page.n]
-            answer = Answer(items if explain else _unexplained(items), whole.source)
+            books, source = await self._cached_or_computed(model, user_id, part)
         else:
             (history,) = await self._histories(model, [user_id])
-            answer = await self._computed(model, history, page.n, skip, explain, reranking)
+            answer = await self._computed(model, history, *part, reranking)
+            books, source = WrittenList.of(answer.items), answer.source
+        known = model.bundle.users.parse(user_id)
+        cursor = cursor_behind(model, page, skip, len(books))
         asked_for = user_id if known is None else known
-        return self._given(turned(model, page, skip, answer, asked_for=asked_for))
+        return self._given(
+            ServedList(books, source, model.number, asked_for, cursor, explain=explain)
+        )
 
     async def recommend_for(
         self, read: Sequence[Read], page: Page, *, explain: bool, reranking: Reranking
@@ -97,27 +111,22 @@ class Recommendations:
 
     async def recommend_to_many(
         self, user_ids: Sequence[str], n: int, *, explain: bool, reranking: Reranking
-    ) -> list[ServedAnswer]:
+    ) -> list[ServedList]:
         """A list for each reader, in the order asked; the same as each would get alone."""
         groups: dict[str, tuple[LoadedModel, list[str]]] = {}
         for user_id in dict.fromkeys(user_ids):
             model = self._models.loaded_for(user_id)
             groups.setdefault(model.label, (model, []))[1].append(user_id)
-        given: dict[str, ServedAnswer] = {}
+        given: dict[str, ServedList] = {}
         for model, readers in groups.values():
             histories = await self._histories(model, readers)
             answers = await asyncio.to_thread(
-                model.bundle.recommend_to, histories, n, explain=explain, reranking=reranking
+                _written, model, readers, histories, n, explain=explain, reranking=reranking
             )
-            for user_id, answer in zip(readers, answers, strict=True):
-                known = model.bundle.users.parse(user_id)
-                asked_for = user_id if known is None else known
-                given[user_id] = ServedAnswer(
-                    answer.items, answer.source, model.number, asked_for=asked_for
-                )
+            given |= dict(zip(readers, answers, strict=True))
         return [self._given(given[user_id]) for user_id in user_ids]
 
-    def _given(self, answer: ServedAnswer) -> ServedAnswer:
+    def _given(self, answer: Given) -> Given:
         self._lists.labels(answer.source, str(answer.model_version)).inc()
         return answer
 
@@ -147,9 +156,13 @@ class Recommendations:
         )
 
     async def _cached_or_computed(
-        self, model: LoadedModel, user_id: str, *, is_known: bool
-    ) -> Answer:
-        """A list of the cached length, so that what is cached and what is computed are equal."""
+        self, model: LoadedModel, user_id: str, part: "_Part"
+    ) -> tuple[WrittenList, str]:
+        """
+        A part of a reader's plain list, and where it came from.
+
+        What is kept is the whole, with reasons; where nothing is kept, no more is made than asked.
+        """
         length = self._settings.list_length
         key = list_key(self._model_name, model.label, length, user_id)
         found = await self._values([key, recent_key(self._model_name, user_id)])
@@ -158,17 +171,25 @@ class Recommendations:
             key = list_key(self._model_name, model.label, length, user_id, heard)
             found = await self._values([key])
         # Of a stranger nothing is kept: that it is not there says nothing of the cache.
-        if (heard or is_known) and found and (items := self._read(found[0])) is not None:
-            return Answer(items, CACHE)
+        if (
+            found
+            and (heard or model.bundle.users.parse(user_id) is not None)
+            and (whole := self._read(found[0])) is not None
+        ):
+            return whole.page(part.n, part.skip), CACHE
+        is_kept = found is not None and self._cache.keeps
+        wanted = _Part(length, 0, explain=True) if is_kept else part
 
-        async def compute() -> Answer:
+        async def compute() -> tuple[WrittenList, str]:
             history = model.bundle.history_of(reads_of(heard), user_id)
-            answer = await self._computed(model, history, length, 0, True, UNCHANGED)
-            if answer.source != FALLBACK:
-                await self._store(key, answer.items)
-            return answer
+            answer = await self._computed(model, history, *wanted, UNCHANGED)
+            books = WrittenList.of(answer.items)
+            if is_kept and answer.source != FALLBACK:
+                await self._store(key, books)
+            return books, answer.source
 
-        return await self._flights.once(key, compute)
+        books, source = await self._flights.once((key, wanted), compute)
+        return books.page(part.n, part.skip - wanted.skip), source
 
     async def _values(self, keys: Sequence[str]) -> list[bytes | None] | None:
         """None where the cache is away."""
@@ -178,23 +199,51 @@ class Recommendations:
             self._operations.labels("unavailable").inc()
             return None
 
-    def _read(self, value: bytes | None) -> tuple[Recommendation, ...] | None:
+    def _read(self, value: bytes | None) -> WrittenList | None:
         self._operations.labels("miss" if value is None else "hit").inc()
         if value is None:
             return None
-        items = decode(value)
-        if items is None:
+        books = WrittenList.read(value)
+        if books is None:
             log.warning("cached_list_unreadable")  # not which: the key names the reader
-        return items
+        return books
 
-    async def _store(self, key: str, items: tuple[Recommendation, ...]) -> None:
+    async def _store(self, key: str, books: WrittenList) -> None:
         try:
-            await self._cache.put({key: encode(items)}, self._settings.ttl_seconds)
+            await self._cache.put({key: books.value}, self._settings.ttl_seconds)
         except CacheUnavailableError:  # the cache has logged it
             self._operations.labels("unavailable").inc()
         else:
             self._operations.labels("stored").inc()
 
 
-def _unexplained(items: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
-    return tuple(Recommendation(i.book_id, i.title, i.authors, i.score, ()) for i in items)
+class _Part(NamedTuple):
+    """Of a list: what is computed, or taken from what is kept."""
+
+    n: int
+    skip: int
+    explain: bool
+
+
+def _written(
+    model: LoadedModel,
+    user_ids: Sequence[str],
+    histories: Sequence[History],
+    n: int,
+    *,
+    explain: bool,
+    reranking: Reranking,
+) -> list[ServedList]:
+    """A list for each reader from what they have met; the work of a thread."""
+    answers = model.bundle.recommend_to(histories, n, explain=explain, reranking=reranking)
+    known = map(model.bundle.users.parse, user_ids)
+    return [
+        ServedList(
+            WrittenList.of(answer.items),
+            answer.source,
+            model.number,
+            user_id if found is None else found,
+            explain=explain,
+        )
+        for user_id, found, answer in zip(user_ids, known, answers, strict=True)
+    ]

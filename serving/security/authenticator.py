@@ -69,16 +69,31 @@ class Authenticator:
         credential = _credential(headers)
         if credential is None:
             return self._unknown(scope, headers)
-        digest = hashlib.sha256(credential.encode("utf-8", "surrogateescape")).digest()
-        known = self._remembered.get(digest)
-        if known is not None and self._clock() < known[1]:
-            return known[0]
+        digest = _digest(credential)
+        if (known := self._known(digest)) is not None:
+            return known
         principal, until = await self._verified(credential)
         self._remembered[digest] = principal, min(until, self._clock() + REMEMBER_SECONDS)
         self._remembered.move_to_end(digest)
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
         return principal
+
+    def recalled(self, scope: Scope, headers: Headers) -> Principal | None:
+        """
+        Whoever sends this request; None where that has to be looked up.
+
+        Raises:
+            GrantError: there are credentials, of no kind that is taken.
+        """
+        credential = _credential(headers)
+        if credential is None:
+            return self._unknown(scope, headers)
+        return self._known(_digest(credential))
+
+    def _known(self, digest: bytes) -> Principal | None:
+        known = self._remembered.get(digest)
+        return known[0] if known is not None and self._clock() < known[1] else None
 
     async def _verified(self, credential: str) -> tuple[Principal, float]:
         """Who holds it, and until when at most."""
@@ -118,6 +133,10 @@ def _local(address: str) -> Principal:
 @lru_cache(4096)
 def _anonymous(address: str) -> Principal:
     return Principal("anonymous", address)
+
+
+def _digest(credential: str) -> bytes:
+    return hashlib.sha256(credential.encode("utf-8", "surrogateescape")).digest()
 
 
 def _credential(headers: Headers) -> str | None:

@@ -68,6 +68,10 @@ class Security:
         """Count one request of whoever asks."""
         return await self.limiter.spend(policy_of(principal), principal.subject)
 
+    def count_held(self, principal: Principal) -> Allowance | None:
+        """The same where a request is held for them; None, and nothing is counted, if none is."""
+        return self.limiter.spend_held(policy_of(principal), principal.subject)
+
     async def count_refusal(self, scope: Scope) -> Allowance:
         """Count credentials that opened nothing, as an attempt to log in is counted."""
         return await self.limiter.spend("login", f"address:{address_of(scope)}")

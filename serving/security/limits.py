@@ -22,7 +22,7 @@ from pipelines.settings import RateLimitSettings
 from serving.local_cache import SingleFlight
 from serving.redis_guard import GuardedRedis
 
-LARGEST_LEASE = 50
+LARGEST_LEASE = 500
 LEASE_SECONDS = 1.0
 MAX_LEASES = 10_000
 """Callers remembered at once; who is forgotten is asked for again."""
@@ -42,12 +42,18 @@ class Allowance(NamedTuple):
 
     def headers(self) -> dict[str, str]:
         """As callers are told."""
-        told = {
-            "RateLimit-Limit": str(self.limit),
-            "RateLimit-Remaining": str(self.remaining),
-            "RateLimit-Reset": str(self.reset_seconds),
-        }
-        return told if self.allowed else told | {"Retry-After": str(max(self.reset_seconds, 1))}
+        return {name.decode(): value.decode() for name, value in self.raw_headers()}
+
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The same for ASGI."""
+        told = [
+            (b"ratelimit-limit", b"%d" % self.limit),
+            (b"ratelimit-remaining", b"%d" % self.remaining),
+            (b"ratelimit-reset", b"%d" % self.reset_seconds),
+        ]
+        if not self.allowed:
+            told.append((b"retry-after", b"%d" % max(self.reset_seconds, 1)))
+        return told
 
 
 @dataclass
@@ -61,8 +67,9 @@ class _Lease:
     until: float
 
     @property
-    def is_spent(self) -> bool:
-        return self.taken > 0 and self.left == 0
+    def is_over(self) -> bool:
+        """Whether another has to be taken; one that gave nothing holds until its time is up."""
+        return (self.taken > 0 and self.left == 0) or time.monotonic() > self.until
 
 
 class RateLimiter:
@@ -86,14 +93,19 @@ class RateLimiter:
         """Count one request."""
         item, key = self._items[policy], (policy, caller)
         lease = self._leases.get(key)
-        while lease is None or time.monotonic() > lease.until or lease.is_spent:
+        while lease is None or lease.is_over:
             # Together: of leases that many take at once all but one would be lost.
             lease = await self._flights.once(key, lambda: self._take(item, policy, caller))
             if not lease.taken:
                 break
-        allowed = lease.left > 0
-        lease.left -= allowed
-        return _allowance(policy, item, lease.remaining + lease.left, lease.resets_at, allowed)
+        return _spent(policy, item, lease)
+
+    def spend_held(self, policy: str, caller: str) -> Allowance | None:
+        """Count one request that is already taken; None, and nothing is counted, if none is."""
+        lease = self._leases.get((policy, caller))
+        if lease is None or lease.left == 0 or lease.is_over:
+            return None
+        return _spent(policy, self._items[policy], lease)
 
     async def state(self, policy: str, caller: str) -> Allowance:
         """What is left, without counting."""
@@ -147,6 +159,12 @@ async def _hit(
             break
     stats = await limiter.get_window_stats(item, caller)
     return taken, stats.remaining, stats.reset_time
+
+
+def _spent(policy: str, item: RateLimitItem, lease: _Lease) -> Allowance:
+    allowed = lease.left > 0
+    lease.left -= allowed
+    return _allowance(policy, item, lease.remaining + lease.left, lease.resets_at, allowed)
 
 
 def _allowance(

@@ -1,7 +1,8 @@
 """goodbooks-10k (Zajac 2017, CC BY-SA 4.0): six million ratings of ten thousand books."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -22,7 +23,9 @@ from pipelines.errors import SourceError
 LABEL = "goodbooks-10k: ratings from 1 to 5 by readers of Goodreads (Zajac 2017, CC BY-SA 4.0)"
 _DESCRIBED = ("title", "original_title", "authors", "original_publication_year", "language_code")
 # "Thud! (Discworld, #34; City Watch #7)": the first series counts.
-_SERIES = re.compile(r"^(?P<title>.*\S)\s*\((?P<series>[^()#]*[^()#\s,]),?\s*#[^()]*\)\s*$")
+_SERIES = re.compile(
+    r"^(?P<title>.*\S)\s*\(\s*(?P<series>[^()#]*[^()#\s,]),?\s*(?P<place>#[^()]*)\)\s*$"
+)
 _MORE = ("book_tags.csv", "tags.csv", "book_genres.csv", "descriptions.feather")
 _QUOTES = "\"'“” "
 
@@ -67,10 +70,21 @@ class GoodbooksSource(ReadsFiles):
         yield replace(batch, kept=_with(batch.kept, genres, descriptions))
 
 
-def split_title(title: str | None) -> tuple[str | None, str | None]:
-    """The title without its series, and the series; "It (It, #1)" is ("It", "It")."""
-    found = _SERIES.match(title or "")
-    return (found["title"], found["series"].strip()) if found else (title, None)
+def split_titles(titles: Iterable[str | None]) -> list[tuple[str | None, str | None]]:
+    """
+    Titles without their series, and the series: "It (It, #1)" is ("It", "It").
+
+    What only its place in the series tells from another part keeps it: "Avatar (#1)".
+    """
+    found = [(title, _SERIES.match(title or "")) for title in titles]
+    parts = [match.groups() if match else (title, None, None) for title, match in found]
+    places = defaultdict(set)
+    for title, series, place in parts:
+        places[title, series].add(place)
+    return [
+        (f"{title} ({place})" if len(places[title, series]) > 1 else title, series)
+        for title, series, place in parts
+    ]
 
 
 def _needed(folder: UPath, name: str) -> UPath:
@@ -98,10 +112,8 @@ def _in_our_words(raw: RawBatch) -> RawBatch:
 
     isbn13 is left out: a spreadsheet rounded it to twelve digits. isbn lost no more than zeros.
     """
-    pairs = [
-        split_title(title or original)
-        for title, original in zip(texts(raw, "title"), texts(raw, "original_title"), strict=True)
-    ]
+    both = zip(texts(raw, "title"), texts(raw, "original_title"), strict=True)
+    pairs = split_titles(title or original for title, original in both)
     authors = [(text or "").split(", ") for text in texts(raw, "authors")]
     columns = {
         "book_id": raw.columns["book_id"],

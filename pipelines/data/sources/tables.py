@@ -10,6 +10,7 @@ import structlog
 from pipelines.data.isbn import normalise_isbn
 from pipelines.data.schemas import BOOKS, RAW_RATINGS, READERS
 from pipelines.data.sources import values
+from pipelines.data.sources.ahead import read_ahead
 from pipelines.data.sources.base import Batch
 from pipelines.data.sources.raw_file import RawBatch
 from pipelines.errors import SourceError
@@ -31,7 +32,7 @@ def ratings_batches(raws: Iterable[RawBatch]) -> Iterator[Batch]:
         SourceError: a typed column cannot mean what its name says.
     """
     unit: values.EpochUnit | None = None
-    for raw in raws:
+    for raw in read_ahead(raws):
         if unit is None and "timestamp" in raw.columns.column_names:
             unit = values.epoch_unit(raw.columns["timestamp"])
             if unit is not None:

@@ -62,11 +62,14 @@ def id_texts(column: pa.ChunkedArray) -> pa.Array:
 def check_ids(ids: pa.Array) -> tuple[Mask, Mask]:
     """Which ids are null or blank, and which too long for a key or with control characters."""
     encoded = ids.dictionary_encode()  # each is looked at once
-    unique, codes = encoded.dictionary, encoded.indices.fill_null(len(encoded.dictionary))
+    unique = encoded.dictionary
     missing = _mask(pc.match_substring_regex(unique, _BLANK))
     malformed = _mask(pc.match_substring_regex(unique, _CONTROL)) | _mask(
         pc.greater(pc.utf8_length(unique), MAX_ID_LENGTH)
     )
+    if not ids.null_count and not (missing | malformed).any():
+        return np.zeros(len(ids), bool), np.zeros(len(ids), bool)
+    codes = encoded.indices.fill_null(len(unique))
     return np.append(missing, True)[codes], np.append(malformed, False)[codes]
 
 

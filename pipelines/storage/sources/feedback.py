@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
 from sqlalchemy import ColumnElement, Select, func, literal, select
 
 from pipelines.data.schemas import RAW_RATINGS
 from pipelines.data.sources.base import Batch, SourceTables
 from pipelines.storage.feedback import Kind
-from pipelines.storage.sources.postgresql import BATCH_ROWS, reading
+from pipelines.storage.sources.postgresql import numbered_batches
 from pipelines.storage.tables import FeedbackRow
 from pipelines.storage.unit_of_work import unit_of_work
 
@@ -51,14 +50,5 @@ class FeedbackSource:
     def _batches(self, url: str) -> Iterator[Batch]:
         row = FeedbackRow.__table__.c
         wanted = self._wanted(row.user_id, row.book_id, row.rating, row.occurred_at)
-        before = 0
-        with reading(url, f"feedback on {self._library}") as connection:
-            found = connection.execution_options(no_parameters=False).execute(
-                wanted.order_by(row.number)
-            )
-            while rows := found.fetchmany(BATCH_ROWS):
-                values = [list(column) for column in zip(*rows, strict=True)]
-                values.append(list(range(before + 1, before + len(rows) + 1)))
-                arrays = [pa.array(v, f.type) for v, f in zip(values, RAW_RATINGS, strict=True)]
-                before += len(rows)
-                yield Batch(pa.Table.from_arrays(arrays, schema=RAW_RATINGS))
+        ordered = wanted.order_by(row.number)
+        return numbered_batches(url, ordered, RAW_RATINGS, f"feedback on {self._library}")

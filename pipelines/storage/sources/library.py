@@ -10,7 +10,7 @@ from pipelines.data.schemas import BOOKS, RAW_RATINGS
 from pipelines.data.sources.base import Batch, Order, SourceTables
 from pipelines.errors import SourceError
 from pipelines.storage.loads import LoadRepository
-from pipelines.storage.sources.postgresql import BATCH_ROWS, reading
+from pipelines.storage.sources.postgresql import numbered_batches
 from pipelines.storage.tables import BookRow, EditionRow, LoadRow, RatingRow
 from pipelines.storage.unit_of_work import unit_of_work
 
@@ -74,16 +74,8 @@ class LibrarySource:
         names = [name for name in schema.names if name != "row"]
         columns: list[ColumnElement[object]] = [table.__table__.c[name] for name in names]
         wanted = select(*columns).where(table.source == literal(self._library))
-        before = 0
-        with reading(url, f"library {self._library}") as connection:
-            ordered = wanted.order_by(table.__table__.c[key])
-            found = connection.execution_options(no_parameters=False).execute(ordered)
-            while rows := found.fetchmany(BATCH_ROWS):
-                values = [list(column) for column in zip(*rows, strict=True)]
-                values.append(list(range(before + 1, before + len(rows) + 1)))
-                arrays = [pa.array(v, f.type) for v, f in zip(values, schema, strict=True)]
-                before += len(rows)
-                yield Batch(pa.Table.from_arrays(arrays, schema=schema))
+        ordered = wanted.order_by(table.__table__.c[key])
+        return numbered_batches(url, ordered, schema, f"library {self._library}")
 
     def _editions(self, url: str) -> pa.Table:
         themselves = select(BookRow.book_id, BookRow.book_id).where(BookRow.source == self._library)

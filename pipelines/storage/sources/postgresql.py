@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Connection, CursorResult, column, select, table
+from sqlalchemy import Connection, CursorResult, Executable, column, select, table
 from sqlalchemy.exc import DBAPIError
 
 from pipelines.data.sources import SourceTables, columns
+from pipelines.data.sources.base import Batch
 from pipelines.data.sources.raw_file import ChooseColumns, RawBatch, joined
 from pipelines.data.sources.tables import books_batch, ratings_batches, readers_batch
 from pipelines.errors import SourceError
@@ -100,6 +101,29 @@ def reading(url: str, called: str) -> Iterator[Connection]:
         raise SourceError(f"{called} cannot be read from the database: {reason}") from error
     finally:
         engine.dispose()
+
+
+def numbered_batches(
+    url: str, wanted: Executable, schema: pa.Schema, called: str
+) -> Iterator[Batch]:
+    """
+    What one of our own queries gives, as batches of `schema`, whose last column numbers the rows.
+
+    Args:
+        url: Of our database.
+        wanted: The other columns of `schema`, in order.
+        schema: RAW_RATINGS or BOOKS.
+        called: What an error says could not be read.
+    """
+    before = 0
+    with reading(url, called) as connection:
+        found = connection.execution_options(no_parameters=False).execute(wanted)
+        while rows := found.fetchmany(BATCH_ROWS):
+            values = [list(column) for column in zip(*rows, strict=True)]
+            values.append(list(range(before + 1, before + len(rows) + 1)))
+            arrays = [pa.array(v, f.type) for v, f in zip(values, schema, strict=True)]
+            before += len(rows)
+            yield Batch(pa.Table.from_arrays(arrays, schema=schema))
 
 
 def _started(connection: Connection, wanted: str) -> CursorResult[Any]:

@@ -22,11 +22,12 @@ router = APIRouter(tags=["recommendations"])
 @router.get(
     "/users/{user_id}/recommendations",
     summary="Books for a reader",
+    response_model=ReadersList,
     responses=described(409, 410, 422, 503),
 )
 async def recommend(
     parts: Parts, user_id: UserId, wishes: Annotated[ReaderQuery, Query()]
-) -> ReadersList:
+) -> Response:
     """Unread books, best first; for an unknown reader popular ones, with source `fallback`."""
     answer = await parts.recommendations.recommend(
         user_id,
@@ -34,7 +35,7 @@ async def recommend(
         explain=wishes.explain and parts.flags.is_on("explanations"),
         reranking=allowed(parts, wishes.reranking()),
     )
-    return ReadersList.of(answer, user_id=answer.asked_for)
+    return Response(ReadersList.json_of(answer), media_type="application/json")
 
 
 @router.post(

@@ -14,7 +14,7 @@ from tests.serving_parts import Shelf, admin, bundle, client, parts, redis_cache
 pytestmark = pytest.mark.integration
 
 READER = "/api/v1/users/3/recommendations"
-KEY = f"bookrec:bookrec-hybrid:v1-1:top-{settings().cache.list_length}:3"
+KEY = f"bookrec:bookrec-hybrid:v1-1:top-{settings().cache.list_length}:{{3}}"
 WARM = "/api/v1/admin/cache/warm"
 
 
@@ -53,7 +53,7 @@ def test_an_entry_that_somebody_spoilt_is_computed_again(http: TestClient, own_r
 
 def test_a_command_that_redis_refuses_stops_nobody_else(http: TestClient, own_redis: OwnRedis):
     with redis.Redis.from_url(own_redis.url) as raw:
-        raw.hset(KEY.replace(":3", ":4"), "a", "b")  # SET may replace it, GET fails
+        raw.hset(KEY.replace(":{3}", ":{4}"), "a", "b")  # SET may replace it, GET fails
         raw.config_set("maxmemory", "1")
         refused = http.get("/api/v1/users/4/recommendations").json()["source"]
         raw.config_set("maxmemory", "0")

@@ -127,3 +127,27 @@ def test_libraries_are_regrouped_apart(database):
         other.upsert_books(catalogue(["a"]))
         other.regroup(pd.DataFrame({"edition_id": ["b"], "book_id": ["a"]}), ["a"])
     assert rows(database) == [("u", "b", 1)]
+
+
+def test_what_a_batch_does_not_know_of_a_book_stays_as_it_was_known(database):
+    known = catalogue(["a", "b", "c"]).assign(
+        title="Dune", language="en", series="S", isbn13="9780000000002", description="Sand.",
+        genres=[["space"]] * 3,
+    )  # fmt: skip
+    nothing = pd.DataFrame({"book_id": ["a", "b", "c"]}).assign(
+        title=["Book a", "Untitled book b", "Book of c"], authors=[[], [], ["B"]],
+        genres=[[], [], ["desert"]], year=pd.array([None, None, 1965], "Int32"),
+        language=[None, None, "fr"], series=None, isbn13=None, description=None,
+    )  # fmt: skip
+    with unit_of_work(database) as session:
+        assert LibraryRepository(session, "shop").upsert_books(known) == Merged(3, 0)
+    with unit_of_work(database) as session:
+        assert LibraryRepository(session, "shop").upsert_books(nothing) == Merged(0, 1)
+    as_before = ("Dune", ["A"], ["space"], 1990, "en", "S", "9780000000002", "Sand.")
+    found = rows(
+        database,
+        "select title, authors, genres, year, language, series, isbn13, description "
+        "from books order by book_id",
+    )
+    assert found[:2] == [as_before, as_before]
+    assert found[2] == ("Book of c", ["B"], ["desert"], 1965, "fr", *as_before[5:])

@@ -7,7 +7,7 @@ from serving.access_log import AccessLog
 def lines(share: float, *, n: int = 1, status: int = 200, seconds: float = 0.01) -> list[dict]:
     with capture_logs() as logs:
         for _ in range(n):
-            AccessLog(share).note("GET", "/books", status, seconds, quiet=False)
+            AccessLog(share).note("GET", "/books", status, seconds, "r-1", quiet=False)
     return logs
 
 
@@ -20,6 +20,7 @@ def test_every_request_is_logged_where_nothing_else_is_asked_for():
             "route": "/books",
             "status": 200,
             "milliseconds": 10.0,
+            "request_id": "r-1",
         }
     ]
 

@@ -1,3 +1,7 @@
+import json
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from pipelines.errors import BookNotFoundError, NoModelError
@@ -6,8 +10,9 @@ from pipelines.settings import CacheSettings
 from pipelines.storage.cache_keys import list_key
 from serving.bootstrap import Components
 from serving.metrics import ServingMetrics
-from serving.recommending.paging import Page
+from serving.recommending.paging import Page, ServedList
 from serving.recommending.readers import Recommendations
+from serving.written_list import WrittenList
 from tests.fakes import FakeBundle, FakeCache
 from tests.serving_parts import Shelf, bundle, parts
 
@@ -28,13 +33,22 @@ def service(shelf: Shelf, model: FakeBundle, cache: FakeCache) -> Components:
     return service
 
 
+def told(answer: ServedList) -> list[dict[str, Any]]:
+    """The books as they go out."""
+    return json.loads(answer.books.json(explain=answer.explain))
+
+
+def ids(answer: ServedList) -> list[int]:
+    return [book["book_id"] for book in told(answer)]
+
+
 async def test_the_second_answer_comes_from_the_cache_and_is_equal(
     service: Components, model: FakeBundle
 ):
     first = await service.recommendations.recommend("3", Page(10))
     second = await service.recommendations.recommend("3", Page(10))
     assert (first.source, second.source) == ("model", "cache")
-    assert first.items == second.items
+    assert told(first) == told(second)
     assert model.questions == ["3"]
 
 
@@ -44,13 +58,14 @@ async def test_any_length_up_to_the_cached_one_is_cut_from_the_same_list(
 ):
     await service.recommendations.recommend("3", Page(5))
     answer = await service.recommendations.recommend("3", Page(n))
+    expected = model.recommend("3", n, explain=False)
     assert answer.source == "cache"
-    assert answer.items == model.recommend("3", n, explain=False).items
+    assert told(answer) == told(replace(answer, books=WrittenList.of(expected.items)))
 
 
 async def test_longer_lists_are_computed_and_not_cached(service: Components, cache: FakeCache):
     answer = await service.recommendations.recommend("3", Page(101))
-    assert (answer.source, len(answer.items)) == ("model", 101)
+    assert (answer.source, len(answer.books)) == ("model", 101)
     assert not cache.values
 
 
@@ -59,7 +74,7 @@ async def test_an_unknown_reader_gets_popular_books_that_are_not_cached(
 ):
     answer = await service.recommendations.recommend("nobody", Page(5))
     assert (answer.source, answer.asked_for) == ("fallback", "nobody")
-    assert [i.book_id for i in answer.items] == [i.book_id for i in model.popular(5).items]
+    assert ids(answer) == [i.book_id for i in model.popular(5).items]
     assert not cache.values
 
 
@@ -83,7 +98,26 @@ async def test_an_unreachable_cache_changes_no_answer(service: Components, cache
     healthy = await service.recommendations.recommend("3", Page(10))
     cache.failure = "connection refused"
     answer = await service.recommendations.recommend("3", Page(10))
-    assert (answer.source, answer.items) == ("model", healthy.items)
+    assert (answer.source, told(answer)) == ("model", told(healthy))
+
+
+async def test_without_a_cache_no_more_is_made_than_is_asked(
+    service: Components, model: FakeBundle, cache: FakeCache, monkeypatch: pytest.MonkeyPatch
+):
+    made: list[tuple[int, int, bool]] = []
+    recommend = model.recommend_to
+
+    def noting(histories, n, *, skip=0, explain, reranking):
+        made.append((n, skip, explain))
+        return recommend(histories, n, skip=skip, explain=explain, reranking=reranking)
+
+    monkeypatch.setattr(model, "recommend_to", noting)
+    whole = await service.recommendations.recommend("3", Page(10))
+    cache.failure = "connection refused"
+    first = await service.recommendations.recommend("3", Page(4))
+    second = await service.recommendations.recommend("3", Page(3, first.next_cursor))
+    assert made == [(50, 0, True), (4, 0, False), (3, 4, False)]
+    assert ids(first) + ids(second) == ids(whole)[:7]
 
 
 async def test_an_unreadable_entry_is_replaced(service: Components, cache: FakeCache):
@@ -100,8 +134,8 @@ async def test_a_longer_cached_length_counts_at_once(shelf: Shelf, cache: FakeCa
         Recommendations(models, cache, CacheSettings(list_length=length), "model", metrics)
         for length in (5, 50)
     )
-    assert len((await short.recommend("3", Page(5))).items) == 5
-    assert len((await long.recommend("3", Page(20))).items) == 20
+    assert len((await short.recommend("3", Page(5))).books) == 5
+    assert len((await long.recommend("3", Page(20))).books) == 20
 
 
 async def test_entries_of_another_version_are_not_seen(service: Components, shelf: Shelf):
@@ -110,7 +144,7 @@ async def test_entries_of_another_version_are_not_seen(service: Components, shel
     service.slot.refresh()
     answer = await service.recommendations.recommend("3", Page(10))
     assert (answer.source, answer.model_version) == ("model", 2)
-    assert answer.items[0].title.startswith("Newer")
+    assert told(answer)[0]["title"].startswith("Newer")
 
 
 async def test_books_that_are_not_there_are_not_found(service: Components):

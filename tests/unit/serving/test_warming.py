@@ -8,6 +8,7 @@ from pipelines.storage.cache_keys import cache_key
 from serving.bootstrap import Components
 from serving.recommending.paging import Page
 from serving.warming import BATCH_SIZE, WarmState
+from serving.written_list import WrittenList
 from tests.fakes import FakeBundle, FakeCache
 from tests.serving_parts import Shelf, bundle, parts
 
@@ -64,7 +65,7 @@ async def test_every_reader_is_served_from_the_cache_afterwards(service: Compone
         answer = await service.recommendations.recommend(reader, Page(10), explain=True)
         assert answer.source == "cache"
         held.let.release()
-        assert answer.items == held.recommend(reader, 10).items
+        assert answer.books == WrittenList.of(held.recommend(reader, 10).items)
 
 
 async def test_a_second_request_joins_the_first(service: Components, held: Held):

@@ -5,9 +5,11 @@ import pytest
 
 from pipelines.data.cleaning import clean_books
 from pipelines.data.schemas import BOOKS, RAW_RATINGS
-from pipelines.data.sources.goodbooks import split_title
+from pipelines.data.sources.goodbooks import split_titles
+from pipelines.data.works import same_works
 from pipelines.errors import SourceError
 from tests.sources import read_all
+from tests.unit.data.test_cleaning import books_of
 
 HEADER = (
     "book_id,goodreads_book_id,isbn,isbn13,authors,original_publication_year,"
@@ -62,7 +64,19 @@ def test_traps_of_the_books_file_are_known(release):
     ],
 )
 def test_series_is_taken_out_of_the_title(found, title, series):
-    assert split_title(found) == (title, series)
+    assert split_titles([found, found]) == [(title, series)] * 2
+
+
+def test_parts_that_are_called_the_same_keep_their_places():
+    found = ["Airbender (Promise, #1)", "Airbender (Promise, #2)", "Airbender (Search, #1)"]
+    assert split_titles(found) == [
+        ("Airbender (#1)", "Promise"),
+        ("Airbender (#2)", "Promise"),
+        ("Airbender", "Search"),
+    ]
+    order = split_titles(["Order (Potter, #5)", "Order (Potter, #5, Part 1)"])
+    books = books_of(*({"title": t, "series": s, "authors": ["Ann"]} for t, s in order))
+    assert len(set(same_works(books).tolist())) == 2
 
 
 def test_genres_come_from_the_most_counted_tags_without_shelf_words(release):

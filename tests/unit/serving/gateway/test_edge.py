@@ -35,6 +35,7 @@ def test_one_line_is_logged_a_request(http: TestClient):
         answer = http.get(READER)
     (line,) = (log for log in logs if log["event"] == "request_answered")
     assert line.pop("milliseconds") > 0
+    assert line.pop("request_id") == answer.headers["x-request-id"]
     assert line == {
         "event": "request_answered",
         "log_level": "info",

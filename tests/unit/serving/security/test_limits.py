@@ -17,8 +17,8 @@ async def test_as_many_pass_as_are_allowed():
     told = [await limits.spend("user", "ann") for _ in range(5)]
     assert [a.allowed for a in told] == [True, True, True, False, False]
     assert [a.remaining for a in told] == [2, 1, 0, 0, 0]
-    assert told[-1].headers()["Retry-After"] == told[-1].headers()["RateLimit-Reset"]
-    assert "Retry-After" not in told[0].headers()
+    assert told[-1].headers()["retry-after"] == told[-1].headers()["ratelimit-reset"]
+    assert "retry-after" not in told[0].headers()
 
 
 async def test_callers_and_policies_do_not_share():
@@ -34,6 +34,15 @@ async def test_requests_taken_ahead_let_no_more_pass(amount: int):
     told = await asyncio.gather(*(limits.spend("user", "ann") for _ in range(amount + 200)))
     assert sum(a.allowed for a in told) <= amount
     assert sum(a.allowed for a in told) >= amount * 0.9
+
+
+async def test_what_is_taken_already_is_counted_without_asking_anybody():
+    limits = limiter("500/minute")
+    assert limits.spend_held("user", "ann") is None
+    first = await limits.spend("user", "ann")
+    held = [limits.spend_held("user", "ann") for _ in range(5)]
+    assert [a and a.remaining for a in held] == [498, 497, 496, 495, None]
+    assert first.remaining == 499
 
 
 async def test_asking_for_the_state_costs_nothing():

@@ -1,0 +1,73 @@
+"""Tables of the stages on disk: what is written in pieces and read back whole, quickly."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.data.schemas import RAW_RATINGS
+
+ROW_GROUP_BYTES = 48 << 20
+"""About a million ratings. Each row group has dictionaries of its own, which reading must unite."""
+_IDS = ["user_id", "book_id"]
+
+
+@contextmanager
+def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """
+    What is called with one table after the other, and gathers them into large row groups.
+
+    These have no statistics, which take a quarter of the time: a stage reads all of another's rows.
+    """
+    gathered: list[pa.Table] = []
+    with pq.ParquetWriter(path, schema, write_statistics=False, **_options(schema)) as file:
+
+        def flush() -> None:
+            table = pa.concat_tables(gathered)
+            gathered.clear()
+            file.write_table(table, row_group_size=max(len(table), 1))
+
+        def write(table: pa.Table) -> None:
+            gathered.append(table)
+            if sum(part.nbytes for part in gathered) >= ROW_GROUP_BYTES:
+                flush()
+
+        yield write
+        if gathered:
+            flush()
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """A table that is there as a whole."""
+    pq.write_table(table, path, **_options(table.schema))
+
+
+def _options(schema: pa.Schema) -> dict[str, Any]:
+    """Row numbers as what they differ by; of other columns, where values repeat, a dictionary."""
+    return {
+        "use_dictionary": [name for name in schema.names if name not in ("row", "rated_at")],
+        "column_encoding": {"row": "DELTA_BINARY_PACKED"} if "row" in schema.names else None,
+        # With the usual 1 MiB, ids of a large library would become text from some row on.
+        "dictionary_pagesize_limit": ROW_GROUP_BYTES,
+    }
+
+
+def read_ratings(path: Path) -> pa.Table:
+    """
+    Ratings as ingest wrote them, with ids as a dictionary and positions in it.
+
+    Text would take several times the memory, and comparing it several times as long. Columns are
+    read two at a time: all at once, a third as much again would be needed on the way. `read_table`
+    would give many small pieces, each with a copy of the dictionary of its row group.
+    """
+
+    def column(name: str) -> pa.Array:
+        file = pq.ParquetFile(path, read_dictionary=_IDS, pre_buffer=False)
+        return file.read(columns=[name]).unify_dictionaries()[name].combine_chunks()
+
+    with ThreadPoolExecutor(2) as readers:
+        return pa.table(list(readers.map(column, RAW_RATINGS.names)), RAW_RATINGS.names)

@@ -1,0 +1,108 @@
+"""Answers that are given before any layer is asked: the same answers, and no more than those."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from starlette.testclient import TestClient
+
+from pipelines.observability import configure_logging
+from serving.bootstrap import Components
+from serving.gateway.edge import Edge
+from tests.serving_parts import ADMIN_TOKEN, Shelf, admin, bundle, client, parts
+
+LISTS = "/api/v1/users/3/recommendations"
+
+
+@pytest.fixture
+def layers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths that came to the outermost of the layers."""
+    seen: list[str] = []
+    answer = Edge.__call__
+
+    async def noting(self, scope, receive, send):
+        seen.append(scope.get("path", ""))
+        await answer(self, scope, receive, send)
+
+    monkeypatch.setattr(Edge, "__call__", noting)
+    return seen
+
+
+def requests(components: Components) -> float:
+    route = "/api/v1/users/{user_id}/recommendations"
+    return components.metrics.requests.labels(route, "GET", "200")._value.get()
+
+
+@pytest.mark.parametrize("headers", [{}, admin()])
+def test_a_remembered_answer_is_given_at_once_and_looks_as_through_the_layers(
+    components: Components, layers: list[str], headers: dict[str, str]
+):
+    with client(components) as http:
+        slow, fast = (http.get(LISTS, headers=headers) for _ in range(2))
+    assert layers.count(LISTS) == 1
+    assert set(fast.headers) == set(slow.headers)
+    changing = {"x-request-id", "ratelimit-remaining", "ratelimit-reset"}
+    for name in set(slow.headers) - changing - {"content-length"}:
+        assert fast.headers[name] == slow.headers[name]
+    left = [int(answer.headers["ratelimit-remaining"]) for answer in (slow, fast)]
+    assert left[0] - left[1] == 1
+    assert fast.json()["items"] == slow.json()["items"]
+    assert requests(components) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Authorization": "Bearer nonsense"}, 401),
+        ({"Authorization": "Basic nonsense"}, 401),
+        ({"X-API-Key": "a", "Authorization": "Bearer b"}, 401),
+        ({"Origin": "https://elsewhere.example"}, 200),
+        ({"Content-Length": "3"}, 415),
+    ],
+)
+def test_what_has_to_be_looked_into_goes_through_the_layers(
+    http: TestClient, layers: list[str], headers: dict[str, str], status: int
+):
+    for _ in range(2):
+        http.get(LISTS)
+    assert http.get(LISTS, headers=headers).status_code == status
+    assert layers.count(LISTS) == 2
+
+
+def test_a_limit_holds_on_the_short_way_too(shelf: Shelf):
+    shelf.publish(bundle())
+    with client(parts(shelf, security={"rate_limits": {"local": "5/minute"}})) as http:
+        told = [http.get(LISTS).status_code for _ in range(7)]
+    assert told == [200] * 5 + [429] * 2
+
+
+def test_a_host_that_is_not_ours_is_refused(shelf: Shelf):
+    shelf.publish(bundle())
+    with client(parts(shelf, security={"trusted_hosts": ["localhost"]})) as http:
+        http.get(LISTS)
+        assert http.get(LISTS, headers={"Host": "elsewhere.example"}).status_code == 400
+
+
+@pytest.fixture
+def _logs_json() -> Iterator[None]:
+    configure_logging(json=True)
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("_logs_json")
+def test_its_lines_in_the_log_are_those_of_all_others(
+    components: Components, capsys: pytest.CaptureFixture[str]
+):
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "X-Request-ID": "order-66"}
+    with client(components) as http:
+        for path in (LISTS, LISTS, "/nowhere"):
+            http.get(path, headers=headers)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    answered = [line for line in lines if line["event"] == "request_answered"]
+    assert [line["status"] for line in answered] == [200, 200, 404]
+    for line in answered:
+        assert (line["request_id"], line["level"]) == ("order-66", "info")
+        assert line["timestamp"].endswith("Z")
+        assert line.keys() == answered[0].keys()
