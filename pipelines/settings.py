@@ -175,6 +175,15 @@ class CacheSettings(BaseModel):
     """How long feedback counts before a training has seen it."""
 
 
+class BrowsingSettings(BaseModel):
+    """What is remembered of visitors without an account."""
+
+    seconds: int = Field(7_200, ge=1)
+    """A session ends so long after it was used last."""
+    books: int = Field(100, ge=1, le=1000)
+    """So many, what was looked at last."""
+
+
 class SplitSettings(BaseModel):
     """Shares of each reader's history that are held out, newest first."""
 
@@ -423,6 +432,7 @@ class Settings(BaseSettings):
     stack: StackSettings = StackSettings()
     ab_test: AbTestSettings = AbTestSettings()
     cache: CacheSettings = CacheSettings()
+    browsing: BrowsingSettings = BrowsingSettings()
     cleaning: CleaningSettings = CleaningSettings()
     split: SplitSettings = SplitSettings()
     blend: BlendSettings = BlendSettings()

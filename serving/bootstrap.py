@@ -17,6 +17,7 @@ from pipelines.storage.erasures import ErasureKey
 from serving.ab_test import ReadersModels, Trial
 from serving.access_log import AccessLog
 from serving.announcements import Announcements
+from serving.browsing import BrowsingSessions
 from serving.cache import NullCache, RecommendationCache, RedisCache
 from serving.database import Database
 from serving.feedback.intake import Feedback
@@ -31,12 +32,15 @@ from serving.promotion_watch import PromotionWatch
 from serving.readers import Readers
 from serving.recommending.readers import Recommendations
 from serving.recommending.shelves import Shelves
+from serving.redis_guard import GuardedRedis
 from serving.refusal_events import RefusalEvents
 from serving.releases import Releases
 from serving.security.components import Security, compose_security
 from serving.tracking import tracking_uri
 from serving.warming import CacheWarming
 
+BROWSING_TIMEOUT_SECONDS = 0.25
+"""More than reads of the cache have: nothing stands in for what is asked for there."""
 BULK_TIMEOUT_SECONDS = 5.0
 """For writes that no reader waits for."""
 
@@ -63,6 +67,7 @@ class Components:
     database: Database
     feedback: Feedback
     readers: Readers
+    browsing: BrowsingSessions
     releases: Releases
     generations: Generations
     local_cache: LocalCache[Any]
@@ -81,6 +86,7 @@ class Components:
                 await self.warming.stop()
                 await self.cache.close()
                 await self.bulk_cache.close()
+                await self.browsing.close()
                 self.database.close()
                 self.releases.close()
                 self.generations.close()
@@ -166,6 +172,7 @@ def assemble(
         readers=Readers(
             slot, database, generations, ErasureKey.of(settings), partial(_forget, settings)
         ),
+        browsing=BrowsingSessions(_guarded(settings), slot, settings.browsing),
         releases=Releases(settings, slot.registry),
         generations=generations,
         local_cache=LocalCache(settings.cache.local_bytes, settings.cache.local_seconds),
@@ -190,6 +197,13 @@ def _cache(settings: Settings, timeout_seconds: float) -> RecommendationCache:
     if settings.redis_url is None:
         return NullCache()
     return RedisCache(settings.redis_url.get_secret_value(), timeout_seconds=timeout_seconds)
+
+
+def _guarded(settings: Settings) -> GuardedRedis | None:
+    if settings.redis_url is None:
+        return None
+    url = settings.redis_url.get_secret_value()
+    return GuardedRedis(url, timeout_seconds=BROWSING_TIMEOUT_SECONDS)
 
 
 def _announcements(settings: Settings, slots: Sequence[ModelSlot]) -> Announcements | None:

@@ -55,6 +55,16 @@ def sessions_key(name: str) -> str:
     return f"bookrec:sessions:{quote(name, safe='', errors='surrogatepass')}"
 
 
+def browsing_key(name: str) -> str:
+    """The key of what a visitor without an account has looked at."""
+    return f"bookrec:browsing:{quote(name, safe='')}"
+
+
+def browsing_pattern() -> str:
+    """What `SCAN` has to match to find what all such visitors have looked at."""
+    return "bookrec:browsing:*"
+
+
 def champion_channel(model: str) -> str:
     """The channel on which a new champion is announced."""
     return f"bookrec:{quote(model, safe='')}:champion"

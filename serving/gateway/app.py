@@ -27,6 +27,7 @@ from serving.gateway.routes import (
     models,
     readers,
     recommendations,
+    sessions,
 )
 from serving.gateway.short_way import ShortWay
 
@@ -79,7 +80,17 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
 
 def _api() -> APIRouter:
     api = APIRouter()
-    for part in (auth, recommendations, feedback, readers, books, models, admin, accounts):
+    for part in (
+        auth,
+        recommendations,
+        sessions,
+        feedback,
+        readers,
+        books,
+        models,
+        admin,
+        accounts,
+    ):
         api.include_router(part.router)
     return api
 

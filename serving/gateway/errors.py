@@ -12,6 +12,8 @@ from pipelines.errors import (
     AccountError,
     BookNotFoundError,
     BookrecError,
+    BrowsingEndedError,
+    BrowsingUnavailableError,
     CacheUnavailableError,
     ConfigurationError,
     CursorError,
@@ -70,6 +72,10 @@ TABLE: dict[type[BookrecError], Shown] = {
     CacheUnavailableError: Shown(
         HTTPStatus.SERVICE_UNAVAILABLE, "no-cache", "Cache unavailable", retry_after=5
     ),
+    BrowsingUnavailableError: Shown(
+        HTTPStatus.SERVICE_UNAVAILABLE, "no-sessions", "Sessions unavailable", retry_after=5
+    ),
+    BrowsingEndedError: Shown(HTTPStatus.NOT_FOUND, "no-session", "Session ended"),
     StorageError: Shown(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "no-accounts",
