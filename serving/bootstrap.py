@@ -24,6 +24,7 @@ from serving.feedback.intake import Feedback
 from serving.flags import Flags
 from serving.following import following
 from serving.generations import Generations
+from serving.kept_answers import AnswerKeeper
 from serving.last_model import LastModel
 from serving.local_cache import LocalCache
 from serving.metrics import ServingMetrics
@@ -58,6 +59,7 @@ class Components:
     recommendations: Recommendations
     shelves: Shelves
     warming: CacheWarming
+    kept: AnswerKeeper
     metrics: ServingMetrics
     access_log: AccessLog
     watch: PromotionWatch
@@ -141,6 +143,9 @@ def assemble(
         slot.observe(watch)
     url = settings.database_url
     database = Database(url.get_secret_value() if url is not None else None)
+    local_cache: LocalCache[Any] = LocalCache(
+        settings.cache.local_bytes, settings.cache.local_seconds
+    )
     generations = Generations(settings.home / "generations")
     return Components(
         slot=slot,
@@ -152,6 +157,9 @@ def assemble(
         recommendations=Recommendations(models, cache, settings.cache, name, metrics),
         shelves=Shelves(slot, metrics),
         warming=CacheWarming(slot, bulk_cache, settings.cache, name),
+        kept=AnswerKeeper(
+            slot, cache, bulk_cache, local_cache, generations, metrics, settings.cache, name
+        ),
         metrics=metrics,
         access_log=AccessLog(settings.api.access_log_share),
         watch=watch,
@@ -175,7 +183,7 @@ def assemble(
         browsing=BrowsingSessions(_guarded(settings), slot, settings.browsing),
         releases=Releases(settings, slot.registry),
         generations=generations,
-        local_cache=LocalCache(settings.cache.local_bytes, settings.cache.local_seconds),
+        local_cache=local_cache,
         poll_seconds=settings.api.poll_seconds,
     )
 

@@ -90,11 +90,23 @@ class ServingMetrics:
 
     def render(self) -> bytes:
         """All metrics in Prometheus's text format."""
-        registry = self._registry
-        if MULTIPROCESS in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry) + generate_latest(_ModelInfo(self._slots))
+        return generate_latest(self._all_workers()) + generate_latest(_ModelInfo(self._slots))
+
+    def cache_results(self) -> dict[str, int]:
+        """How often the cache was asked with which result, by all workers."""
+        return {
+            sample.labels["result"]: int(sample.value)
+            for family in self._all_workers().collect()
+            for sample in family.samples
+            if sample.name == "bookrec_cache_operations_total"
+        }
+
+    def _all_workers(self) -> CollectorRegistry:
+        if MULTIPROCESS not in os.environ:
+            return self._registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return registry
 
 
 class _ModelInfo:

@@ -40,6 +40,11 @@ def reader_pattern(model: str, user_id: str) -> str:
     return cache_key(model, "*", "top-*", user_id)
 
 
+def lists_pattern(model: str, version: str = "*") -> str:
+    """What `SCAN` has to match to find the lists of all readers, by one version or by any."""
+    return f"bookrec:{quote(model, safe='', errors='surrogatepass')}:v{version}:top-*"
+
+
 def recent_key(model: str, user_id: str) -> str:
     """The key of what a reader did lately, which the model in service may not have seen."""
     return cache_key(model, "", "recent", user_id)

@@ -71,6 +71,8 @@ ROUTES: Mapping[str, Rule] = {
     "GET /api/v1/models": STAFF,
     "GET /api/v1/models/{version}": STAFF,
     "POST /api/v1/admin/models/rollback": ADMINS,
+    "GET /api/v1/admin/cache": ADMINS,
+    "DELETE /api/v1/admin/cache": ADMINS,
     "POST /api/v1/admin/cache/warm": ADMINS,
     "GET /api/v1/admin/cache/warm": ADMINS,
     "DELETE /api/v1/admin/sessions": ADMINS,
