@@ -190,7 +190,11 @@ class BrowsingEndedError(BookrecError):
 
 
 class WebhookError(BookrecError):
-    """An endpoint or a delivery is unknown, or an address may not be called."""
+    """An address may not be called, or is called already."""
+
+
+class UnknownWebhookError(WebhookError):
+    """There is no endpoint, or no delivery, of that number."""
 
 
 class FeatureOffError(BookrecError):

@@ -356,6 +356,8 @@ class MaintenanceSettings(BaseModel):
     """Run folders, besides those that versions which are kept were made by."""
     run_days: float = Field(30, ge=0)
     """Others go so long after something was last written there; so do task logs of Airflow."""
+    delivery_days: float = Field(30, ge=1)
+    """Deliveries of webhooks go so long after they arrived, or were given up."""
     log_bytes: int = Field(10_000_000, ge=1)
     """A longer log file is put aside."""
     keep_logs: int = Field(3, ge=0)

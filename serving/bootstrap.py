@@ -39,6 +39,7 @@ from serving.releases import Releases
 from serving.security.components import Security, compose_security
 from serving.tracking import tracking_uri
 from serving.warming import CacheWarming
+from serving.webhooks import Webhooks
 
 BROWSING_TIMEOUT_SECONDS = 0.25
 """More than reads of the cache have: nothing stands in for what is asked for there."""
@@ -71,6 +72,7 @@ class Components:
     readers: Readers
     browsing: BrowsingSessions
     releases: Releases
+    webhooks: Webhooks
     generations: Generations
     local_cache: LocalCache[Any]
     poll_seconds: float
@@ -146,6 +148,7 @@ def assemble(
     local_cache: LocalCache[Any] = LocalCache(
         settings.cache.local_bytes, settings.cache.local_seconds
     )
+    security = compose_security(settings, database)
     generations = Generations(settings.home / "generations")
     return Components(
         slot=slot,
@@ -165,7 +168,7 @@ def assemble(
         watch=watch,
         flags=Flags(settings),
         model_name=name,
-        security=compose_security(settings, database),
+        security=security,
         database=database,
         feedback=Feedback(
             slot,
@@ -182,6 +185,7 @@ def assemble(
         ),
         browsing=BrowsingSessions(_guarded(settings), slot, settings.browsing),
         releases=Releases(settings, slot.registry),
+        webhooks=Webhooks(settings, security.accounts),
         generations=generations,
         local_cache=local_cache,
         poll_seconds=settings.api.poll_seconds,

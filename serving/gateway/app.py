@@ -28,6 +28,7 @@ from serving.gateway.routes import (
     readers,
     recommendations,
     sessions,
+    webhooks,
 )
 from serving.gateway.short_way import ShortWay
 
@@ -90,6 +91,7 @@ def _api() -> APIRouter:
         models,
         admin,
         accounts,
+        webhooks,
     ):
         api.include_router(part.router)
     return api

@@ -85,6 +85,11 @@ ROUTES: Mapping[str, Rule] = {
     "GET /api/v1/admin/keys": ADMINS,
     "POST /api/v1/admin/keys": ADMINS,
     "DELETE /api/v1/admin/keys/{key_id}": ADMINS,
+    "GET /api/v1/admin/webhooks": ADMINS,
+    "POST /api/v1/admin/webhooks": ADMINS,
+    "DELETE /api/v1/admin/webhooks/{webhook_id}": ADMINS,
+    "GET /api/v1/admin/webhooks/deliveries": ADMINS,
+    "POST /api/v1/admin/webhooks/deliveries/{delivery_id}/retry": ADMINS,
     "GET /api/v1/admin/audit": ADMINS,
 }
 """By method and template of the path."""
