@@ -49,7 +49,9 @@ async def remove(webhook_id: Number, request: Request, parts: Parts, caller: Cal
 @router.get("/deliveries", summary="What was sent, and is to be")
 async def deliveries(
     parts: Parts,
-    state: Annotated[State | None, Query(description="All if not given.", examples=["dead"])] = None,
+    state: Annotated[
+        State | None, Query(description="All if not given.", examples=["dead"])
+    ] = None,
     n: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[DeliveryReport]:
     """Newest first; those that were given up are `dead`."""
