@@ -3,11 +3,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 # The longest first: whole systems, one after the other, while the other processes do the rest.
-SHARED_OUT := --numprocesses=logical --maxprocesses=4 --dist=loadgroup --no-loadscope-reorder
+SHARED_OUT := --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up dev test test-unit test-integration test-e2e test-debian-servers test-images drill audit check fix openapi bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-peers clean
+.PHONY: help setup run up dev test test-unit test-integration test-e2e test-debian-servers test-images drill audit check fix openapi dashboards bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-peers clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ fix: setup ## Repair what can be repaired by machine
 
 openapi: setup ## Renew the snapshot that the API's contract is held against
 	@$(BIN)/python -m tests.unit.serving.gateway.test_contract
+
+dashboards: setup ## Write Grafana's dashboards from docker/monitoring/grafana/dashboards.yaml
+	@$(BIN)/python docker/monitoring/grafana/make_dashboards.py
 
 bench-pipeline: setup ## Time a whole run and its peak memory (ARGS="--source S --data PATH")
 	@$(BIN)/python -m benchmarks.pipeline_run $(ARGS)

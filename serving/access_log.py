@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from pydantic_core import to_json
 
-from pipelines.observability import writes_json
+from pipelines.observability import service_in_json
 
 SLOW_SECONDS = 1.0
 """What took longer is always logged, and so is what was not answered as asked."""
@@ -72,8 +72,8 @@ class AccessLog:
             line["share"] = self._share
         if quiet:
             self._log.debug(EVENT, **line)
-        elif writes_json():
-            self._gather(line)
+        elif (service := service_in_json()) is not None:
+            self._gather(line | {"service": service})
         else:
             self._log.info(EVENT, **line)
 

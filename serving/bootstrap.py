@@ -21,6 +21,7 @@ from serving.browsing import BrowsingSessions
 from serving.cache import NullCache, RecommendationCache, RedisCache
 from serving.database import Database
 from serving.feedback.intake import Feedback
+from serving.figures import RecentFigures
 from serving.flags import Flags
 from serving.following import following
 from serving.generations import Generations
@@ -68,6 +69,7 @@ class Components:
     model_name: str
     security: Security
     database: Database
+    figures: RecentFigures
     feedback: Feedback
     readers: Readers
     browsing: BrowsingSessions
@@ -88,6 +90,7 @@ class Components:
             finally:
                 self.models.stop()
                 await self.warming.stop()
+                await self.figures.stop()
                 await self.cache.close()
                 await self.bulk_cache.close()
                 await self.browsing.close()
@@ -159,7 +162,7 @@ def assemble(
         bulk_cache=bulk_cache,
         recommendations=Recommendations(models, cache, settings.cache, name, metrics),
         shelves=Shelves(slot, metrics),
-        warming=CacheWarming(slot, bulk_cache, settings.cache, name),
+        warming=CacheWarming(slot, bulk_cache, settings.cache, name, counted=metrics.warm_ups),
         kept=AnswerKeeper(
             slot, cache, bulk_cache, local_cache, generations, metrics, settings.cache, name
         ),
@@ -170,6 +173,7 @@ def assemble(
         model_name=name,
         security=security,
         database=database,
+        figures=RecentFigures(database, name),
         feedback=Feedback(
             slot,
             database,

@@ -1,15 +1,15 @@
 """What Prometheus can ask; right with any number of workers."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import MultiProcessValue
 
-from pipelines.registry import DATA_QUALITY_SCORE
+from pipelines.storage.figures import Figures
+from serving.gauges import Gauges
 from serving.model_slot import ModelSlot
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -21,6 +21,7 @@ if MULTIPROCESS in os.environ:
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 CHILDREN_KEPT = 1024
 """Series of a metric that are found by their labels at once, without a look at these."""
+OUTCOMES = ("complete", "superseded", "failed")
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -65,7 +66,14 @@ class ServingMetrics:
             ["result"],
             registry=self._registry,
         )
-
+        self.warm_ups = Counter(
+            "bookrec_warm_ups",
+            "Warm-ups of the cache that ended, by outcome.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        for outcome in OUTCOMES:  # from zero on: the first failure is an increase too
+            self.warm_ups.labels(outcome)
         self.shadow_lists = Counter(
             "bookrec_shadow_lists",
             "Lists made in the background to be compared with the champion's, by result.",
@@ -88,9 +96,13 @@ class ServingMetrics:
         for metric in (self.requests, self.latency, self.recommendations, self.cache_operations):
             metric.labels = lru_cache(CHILDREN_KEPT)(metric.labels)  # type: ignore[method-assign,assignment]
 
-    def render(self) -> bytes:
-        """All metrics in Prometheus's text format."""
-        return generate_latest(self._all_workers()) + generate_latest(_ModelInfo(self._slots))
+    def render(
+        self, checks: Mapping[str, bool] | None = None, figures: Figures | None = None
+    ) -> bytes:
+        """All metrics in Prometheus's text format; the arguments are those of `Gauges`."""
+        return generate_latest(self._all_workers()) + generate_latest(
+            Gauges(self._slots, checks or {}, figures)
+        )
 
     def cache_results(self) -> dict[str, int]:
         """How often the cache was asked with which result, by all workers."""
@@ -107,29 +119,3 @@ class ServingMetrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return registry
-
-
-class _ModelInfo:
-    """Gauges of the versions in service, read when asked: no series of old ones stay behind."""
-
-    def __init__(self, slots: Iterable[ModelSlot]) -> None:
-        self._slots = slots
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        info = GaugeMetricFamily(
-            "bookrec_model_info",
-            "The models in service in the answering worker.",
-            labels=["version", "alias"],
-        )
-        quality = GaugeMetricFamily(
-            "bookrec_data_quality_score",
-            "Quality score, 0 to 100, of the batch that a model in service was made from.",
-            labels=["version"],
-        )
-        for model, alias in ((slot.current, slot.alias) for slot in self._slots):
-            if model is None:
-                continue
-            info.add_metric([str(model.number), alias], 1)
-            if (score := model.version.tags.get(DATA_QUALITY_SCORE)) is not None:
-                quality.add_metric([str(model.number)], float(score))
-        yield from (info, quality)

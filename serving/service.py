@@ -15,10 +15,13 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines.errors import ConfigurationError
-from pipelines.observability import configure_logging
+from pipelines.observability import adopt_library_logs, configure_logging
 from pipelines.settings import Settings, get_settings
 from serving.security.policy import refuse_unsafe
 from serving.tracking import tracking_uri
+
+SERVICE = "serving"
+"""As its log lines name it."""
 
 
 def _checked_settings() -> Settings:
@@ -32,7 +35,8 @@ def _checked_settings() -> Settings:
     return settings
 
 
-configure_logging()
+configure_logging(service=SERVICE)
+adopt_library_logs("bentoml", "circus", "uvicorn.error", service=SERVICE)
 settings = _checked_settings()
 
 

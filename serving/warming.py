@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
+from prometheus_client import Counter
 from pydantic import TypeAdapter, ValidationError
 
 from pipelines.errors import CacheUnavailableError
@@ -60,12 +61,19 @@ class CacheWarming:
     """
 
     def __init__(
-        self, slot: ModelSlot, cache: RecommendationCache, settings: CacheSettings, model_name: str
+        self,
+        slot: ModelSlot,
+        cache: RecommendationCache,
+        settings: CacheSettings,
+        model_name: str,
+        *,
+        counted: Counter,
     ) -> None:
         self._slot = slot
         self._cache = cache
         self._settings = settings
         self._model_name = model_name
+        self._counted = counted
         self._states: dict[int, WarmState] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -155,6 +163,7 @@ class CacheWarming:
 
     async def _finish(self, model: LoadedModel, state: WarmState) -> None:
         self._states[model.number] = state
+        self._counted.labels(state.outcome).inc()
         log.info("warm_up_finished", **vars(state))
         with contextlib.suppress(CacheUnavailableError):
             await self._publish(model, state, self._settings.ttl_seconds)

@@ -4,6 +4,8 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["tests.servers", "tests.pipeline_runs", "tests.packages"]
 
@@ -19,16 +21,19 @@ settings.load_profile("unhurried")
 SERVERS = {"_postgres_server", "_redis_server"}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """
-    A file's tests stay in one process, with their fixtures; whole systems run one after the other.
+class _Together(LoadScopeScheduling):
+    """A file's tests stay in one process, with their fixtures; whole systems run one by one."""
 
-    Against servers that somebody else runs, only tests that use them say anything new.
-    """
-    for item in items:
-        together = "e2e" if item.get_closest_marker("e2e") else item.location[0]
-        item.add_marker(pytest.mark.xdist_group(together))
+    def _split_scope(self, nodeid: str) -> str:
+        return "e2e" if nodeid.startswith("tests/e2e/") else nodeid.split("::", 1)[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return _Together(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Against servers that somebody else runs, only tests that use them say anything new."""
     if "BOOKREC_TEST_DATABASE_URL" in os.environ:
         idle = [item for item in items if SERVERS.isdisjoint(getattr(item, "fixturenames", ()))]
         config.hook.pytest_deselected(items=idle)

@@ -26,6 +26,11 @@ def judged(program: str, *arguments: str, **variables: str) -> str:
     return ended.stdout
 
 
+def install_debian(program: str, *packages: str) -> None:
+    """Install Debian's packages where a program is missing; needs root then."""
+    subprocess.run([ROOT / "tests" / "install_debian.sh", program, *packages], check=True)
+
+
 def compose(*files: str, **variables: str) -> dict[str, Any]:
     """The stack as Docker Compose reads it: checked, merged and filled in, all profiles."""
     named = [part for file in files for part in ("-f", str(DOCKER / file))]

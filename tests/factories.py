@@ -1,6 +1,7 @@
 """Small data of which the right answer is known beforehand."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from pipelines.models.content import ContentRecommender
 from pipelines.models.hybrid import HybridConfig, HybridRecommender
 from pipelines.models.item_knn import ItemKnnRecommender
 from pipelines.models.popularity import PopularityRecommender
+from pipelines.storage.figures import BatchFigures, Figures, LibraryFigures
 
 N_BOOKS = 12
 
@@ -31,6 +33,25 @@ SHELF = [
     ("Letters Home", ["Mia Sato", "Ida Noor"], ["romance"], None, "Letters cross a war."),
     ("Harvest Moon", ["Ana Brandt"], ["romance"], None, "Two farms, one harvest, one war."),
 ]
+
+WHEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DRIFT = {
+    "columns": [
+        {"column": "rating", "psi": 0.31, "level": "warning"},
+        {"column": "year", "psi": 0.01, "level": "steady"},
+    ]
+}
+FIGURES = Figures(
+    batches=(
+        BatchFigures("first", WHEN, accepted=True, score=90.0, drift=None),
+        BatchFigures("shop", WHEN, accepted=False, score=81.5, drift=DRIFT),
+    ),
+    libraries=(LibraryFigures("shop", WHEN, 600_000),),
+    decisions={False: 0, True: 2},
+    decided_at=WHEN,
+    moves={"promote": 2, "rollback": 0},
+)
+"""Of a dataset whose newest batch was refused, and of one that has no batch before."""
 
 
 def catalogue(book_ids: Sequence[object] | None = None) -> pa.Table:

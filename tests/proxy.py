@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.deployment import DOCKER
+from tests.deployment import DOCKER, install_debian
 from tests.servers import free_port
 
 PORTS = ("8000", "8080", "8443")
@@ -99,7 +99,7 @@ def proxy_before(
 
 def _debians_program() -> Path:
     """The folder with Debian's nginx."""
-    subprocess.run([Path(__file__).parent / "install_debian_nginx.sh"], check=True)
+    install_debian("nginx", "nginx-light", "curl")
     return Path("/usr/sbin")
 
 

@@ -180,7 +180,7 @@ def _follow(image: Image, source: Path, prefix: Path) -> None:
         if word == "COPY":
             *names, target = rest.split()
             for name in names:
-                _copy(ROOT / name, source / target / (name if target == "./" else ""))
+                _copy(ROOT / name, source / target / (Path(name).name if target == "./" else ""))
         elif word == "RUN":
             ended = subprocess.run(
                 ["sh", "-ec", re.sub(r"--mount=\S+ ", "", rest)],
@@ -219,6 +219,7 @@ def test_the_images_do_together_what_the_stack_does(
             "BOOKREC_MLFLOW_TRACKING_URI": str(tracking.base_url).rstrip("/"),
             "MLFLOW_TRACKING_USERNAME": "admin",
         }
+        assert '"service": "mlflow"' in (mlflow.home / "log").read_text()
         assert "up to date" in serving.run(*stack["migrate"]["command"])
         _airflow_answers(airflow, stack, secrets_folder)
         _trains(airflow, tmp_path, ours)

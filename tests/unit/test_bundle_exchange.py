@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import registry
-from pipelines.registry import exchange, settled
+from pipelines.registry import bundle_folders
+from pipelines.registry.bundle_folders import bundle_in, exchange, settled
 
 
 class Killed(BaseException):
@@ -52,10 +52,10 @@ def test_a_kill_leaves_old_or_new_and_the_next_exchange_tidies_up(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "mkdir", dying(Path.mkdir))
         patch.setattr(Path, "rename", dying(Path.rename))
-        patch.setattr(registry.shutil, "rmtree", dying(shutil.rmtree))
+        patch.setattr(bundle_folders.shutil, "rmtree", dying(shutil.rmtree))
         with pytest.raises(Killed):
             exchange(bundle, write)
-    found = registry._bundle_in(bundle.parent.parent)
+    found = bundle_in(bundle.parent.parent)
     assert content(found) in ("old", "new")
     assert (found / "array.npy").exists() == (content(found) == "new")
     assert exchange(settled(bundle), write)

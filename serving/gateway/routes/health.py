@@ -28,9 +28,7 @@ async def readyz(parts: Parts, response: Response) -> Readiness:
 
     Without Redis answers are computed, and slower; without the registry the model stays as it is.
     """
-    checks = {"model": _model(parts), "redis": await _redis(parts), "registry": _registry(parts)}
-    if parts.trial is not None:
-        checks["ab_test"] = _on_trial(parts.trial)
+    checks = await _checks(parts)
     if not checks["model"].ok:
         response.status_code = 503
         return Readiness(status="unready", checks=checks)
@@ -40,7 +38,17 @@ async def readyz(parts: Parts, response: Response) -> Readiness:
 
 @router.get("/metrics", summary="Metrics for Prometheus", include_in_schema=False)
 async def metrics(parts: Parts) -> Response:
-    return Response(parts.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+    figures = await parts.figures.read()
+    checks = {name: check.ok for name, check in (await _checks(parts)).items()}
+    checks["database"] = figures is not None
+    return Response(parts.metrics.render(checks, figures), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _checks(parts: Components) -> dict[str, Check]:
+    checks = {"model": _model(parts), "redis": await _redis(parts), "registry": _registry(parts)}
+    if parts.trial is not None:
+        checks["ab_test"] = _on_trial(parts.trial)
+    return checks
 
 
 def _model(parts: Components) -> Check:

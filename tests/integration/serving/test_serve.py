@@ -1,5 +1,6 @@
 """The service as it is run: BentoML in its own processes, MLflow on PostgreSQL, Redis."""
 
+import json
 import os
 import subprocess
 import sys
@@ -72,6 +73,21 @@ def test_from_no_champion_to_a_refused_one(
         answer = served.http.get(path)
         assert answer.headers["content-type"] == content_type
         assert answer.headers["x-request-id"]
+
+    served.http.get("/api/v1/genres", headers={"X-Request-ID": "the-last-one"})
+    served.process.terminate()
+    served.process.wait(20)
+    _assert_one_shape(served.log.read_text(), "the-last-one")
+
+
+def _assert_one_shape(log: str, request_id: str) -> None:
+    """Of every line, whoever wrote it."""
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert all({"timestamp", "level", "event", "service"} <= set(line) for line in lines)
+    assert {line["service"] for line in lines} == {"serving"}
+    assert {line.get("logger") for line in lines} >= {None, "bentoml.serve"}
+    (asked,) = (line for line in lines if line.get("request_id") == request_id)
+    assert (asked["event"], asked["status"]) == ("request_answered", 200)
 
 
 @pytest.mark.parametrize(
