@@ -30,6 +30,8 @@ BASE = "FastAPI no-op"
 N_READERS = 200
 """Asked for in turn: all fit into every cache, and come round before they are too old for it."""
 BATCH = 1_000
+SETTLING_SECONDS = 5.0
+"""Longer than a worker takes to start."""
 NO_LOCAL_CACHE = {"BOOKREC_CACHE__LOCAL_BYTES": "0"}
 VARIANTS: Mapping[str, Mapping[str, str]] = {
     "local cache": {},
@@ -112,6 +114,34 @@ def batch_ratio(program: Program, paths: Sequence[str], rounds: int) -> list[flo
             client.post("/api/v1/recommendations/batch", json=body).raise_for_status()
             ratios.append(single / (time.perf_counter() - started))
     return ratios
+
+
+def second_worker(settings: Settings, paths: Sequence[str]) -> int:
+    """Bytes by which the service grows with a second worker; what both share counts once."""
+    grown = []
+    for workers in (1, 2):
+        api = settings.api.model_copy(update={"workers": workers})
+        chosen = settings.model_copy(update={"api": api})
+        program = service(chosen, f"{workers}-workers", VARIANTS["computed"])
+        with served(program) as process:
+            grown.append(settled_bytes(process, program, paths))
+    return grown[1] - grown[0]
+
+
+def settled_bytes(process: psutil.Process, program: Program, paths: Sequence[str]) -> int:
+    """What a program and all it started hold, once every worker has answered for a while."""
+    fresh = httpx.Limits(max_keepalive_connections=0)  # any worker may take the next
+    before = 0
+    with httpx.Client(base_url=program.address or "", limits=fresh, timeout=30) as client:
+        while True:
+            for path in paths:
+                client.get(path)  # a worker that is just starting has no model yet
+            tree = [process, *process.children(recursive=True)]
+            held = sum(each.memory_full_info().pss for each in tree)
+            if abs(held - before) < held / 100:
+                return held
+            before = held
+            time.sleep(SETTLING_SECONDS)
 
 
 def report(found: Mapping[str, Sequence[Load]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ who share a group only cost each other a look at the next cache.
 import mmap
 import os
 import secrets
+import sys
 from pathlib import Path
 from zlib import crc32
 
@@ -50,6 +51,12 @@ class Generations:
         the number is a new one.
         """
         self._numbers[_group(user_id)] = secrets.randbits(63) + 1
+
+    def renew_all(self) -> None:
+        """Give every reader another number."""
+        self._map[:] = b"".join(
+            (secrets.randbits(63) + 1).to_bytes(NUMBER_BYTES, sys.byteorder) for _ in range(GROUPS)
+        )
 
     def close(self) -> None:
         """Unmap the file."""
