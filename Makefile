@@ -7,7 +7,7 @@ SHARED_OUT := --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up dev test test-unit test-integration test-e2e test-debian-servers test-images drill audit check fix openapi dashboards bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-peers clean
+.PHONY: help setup run up dev test test-unit test-integration test-e2e test-debian-servers test-images drill audit check fix openapi dashboards bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-stack bench-peers clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -95,6 +95,10 @@ bench-data: setup ## Measure loading against bare pyarrow and plain COPY (ARGS="
 bench-serving: setup ## Load the service beside FastAPI without it; needs wrk (ARGS="--books 10000")
 	@command -v wrk >/dev/null || { echo "bookrec: wrk is not installed: apt-get install wrk"; exit 1; }
 	@$(BIN)/python -m benchmarks.serving $(ARGS)
+
+bench-stack: setup ## Load Nginx over two replicas beside one alone; needs wrk (ARGS="--books 10000")
+	@command -v wrk >/dev/null || { echo "bookrec: wrk is not installed: apt-get install wrk"; exit 1; }
+	@$(BIN)/python -m benchmarks.stack $(ARGS)
 
 bench-peers: benchmarks/peers/.venv/.synced ## Install the peers into an environment of their own
 

@@ -1,6 +1,7 @@
-"""Load from `wrk` on one server, and what it costs the server."""
+"""Load from `wrk` on servers, and what it costs them and `wrk` itself."""
 
 import json
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -38,13 +39,20 @@ class Load:
     requests_per_second: float
     cpu_microseconds: float
     """Of all its processes, for each request."""
+    driver_microseconds: float
+    """Of `wrk`, for each request."""
     p50: float
     p99: float
     failed: int
 
 
 def load(
-    url: str, paths: Sequence[str], server: psutil.Process, *, seconds: float, connections: int = 32
+    url: str,
+    paths: Sequence[str],
+    servers: Sequence[psutil.Process],
+    *,
+    seconds: float,
+    connections: int = 32,
 ) -> Load:
     """
     Ask for the paths in turn, on so many connections, for so long.
@@ -59,25 +67,33 @@ def load(
         script = Path(folder) / "load.lua"
         script.write_text(SCRIPT.replace("PATHS", str(Path(folder) / "paths")))
         command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds:.0f}s"]
-        before = _cpu_seconds(server)
+        before, own_before = _cpu_seconds(servers), _cpu_of_children()
         told = subprocess.run(
             [*command, "-s", str(script), url], capture_output=True, text=True, check=True
         )
-        spent = _cpu_seconds(server) - before
+        spent, own = _cpu_seconds(servers) - before, _cpu_of_children() - own_before
     result = json.loads(told.stdout.rpartition("RESULT ")[2])
     requests = max(result["requests"], 1)
     return Load(
         requests_per_second=requests / result["microseconds"] * 1e6,
         cpu_microseconds=spent / requests * 1e6,
+        driver_microseconds=own / requests * 1e6,
         p50=result["p50"] / 1000,
         p99=result["p99"] / 1000,
         failed=result["failed"],
     )
 
 
-def _cpu_seconds(server: psutil.Process) -> float:
+def _cpu_seconds(servers: Sequence[psutil.Process]) -> float:
     total = 0.0
-    for process in [server, *server.children(recursive=True)]:
-        times = process.cpu_times()
-        total += times.user + times.system
+    for server in servers:
+        for process in [server, *server.children(recursive=True)]:
+            times = process.cpu_times()
+            total += times.user + times.system
     return total
+
+
+def _cpu_of_children() -> float:
+    """Of those that have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime

@@ -94,7 +94,9 @@ def measure(
             warmed(program, paths)
         for _ in range(rounds):
             for program in programs:
-                told = load(program.address or "", paths, processes[program.name], seconds=seconds)
+                told = load(
+                    program.address or "", paths, [processes[program.name]], seconds=seconds
+                )
                 found[program.name].append(told)
     return found
 

@@ -7,13 +7,16 @@ from typing import Any
 
 import httpx
 import redis
+from sqlalchemy import text
 
-from pipelines.errors import BookrecError
+from pipelines.errors import BookrecError, StorageError
 from pipelines.registry import CHAMPION, RETRAIN_WANTED, MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.storage.database import parse_url, ping
 from pipelines.storage.local_servers import running_local_servers
+from pipelines.storage.redis_clients import redis_client
 from pipelines.storage.services import running_services
+from pipelines.storage.unit_of_work import unit_of_work
 
 Finding = dict[str, Any]
 """`name`, `state` ("ok", "idle": not running but can be, "failed"), and `details` in one line."""
@@ -37,6 +40,8 @@ def _servers(settings: Settings) -> Iterator[Finding]:
             own = settings.database_url is None
             kind = f"the home's own{'' if was_running else ', started for this check'}"
             yield _checked("PostgreSQL", lambda: _postgres(prepared, kind if own else "yours"))
+            if settings.database_read_url is not None:
+                yield _checked("Read replica", lambda: _replica(settings))
             own = settings.redis_url is None
             yield _checked("Redis", lambda: _redis(prepared, kind if own else "yours"))
             yield _checked("MLflow", lambda: _registry(prepared))
@@ -50,11 +55,24 @@ def _postgres(settings: Settings, kind: str) -> str:
     return f"{ping(url)} at {parse_url(url).render_as_string(hide_password=True)} ({kind})"
 
 
+def _replica(settings: Settings) -> str:
+    assert settings.database_read_url is not None  # noqa: S101 - the caller's contract
+    url = settings.database_read_url.get_secret_value()
+    version = ping(url)
+    with unit_of_work(url) as session:
+        if not session.scalar(text("select pg_is_in_recovery()")):
+            raise StorageError("it follows no primary, so the service reads nothing from it")
+    return f"{version} at {parse_url(url).render_as_string(hide_password=True)}"
+
+
 def _redis(settings: Settings, kind: str) -> str:
     assert settings.redis_url is not None  # noqa: S101 - prepared settings have it
-    with redis.Redis.from_url(
-        settings.redis_url.get_secret_value(), socket_connect_timeout=2, socket_timeout=2
-    ) as client:
+    url = settings.redis_url.get_secret_value()
+    with redis_client(url, socket_connect_timeout=2, socket_timeout=2) as client:
+        if isinstance(client, redis.RedisCluster):
+            nodes = client.get_primaries()
+            version = client.info("server", target_nodes=nodes[0])["redis_version"]
+            return f"{version} in a cluster of {len(nodes)} nodes that hold keys ({kind})"
         version = client.info("server")["redis_version"]
         options = client.get_connection_kwargs()
     return f"{version} at {options.get('host')}:{options.get('port')} ({kind})"

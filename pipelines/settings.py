@@ -401,8 +401,12 @@ class Settings(BaseSettings):
     """Where run folders go, an fsspec URL (`s3://bucket/prefix`); in the home if unset."""
     database_url: SecretStr | None = None
     """Your PostgreSQL; the project's own if unset."""
+    database_read_url: SecretStr | None = None
+    """A streaming replica of it, from which the service reads what may be a little old."""
+    database_read_lag_seconds: float = Field(2, gt=0)
+    """How old that may be; a replica that is later is not asked."""
     redis_url: SecretStr | None = None
-    """Your Redis; the project's own if unset."""
+    """Your Redis, or `redis+cluster://…` of any node; the project's own if unset."""
     mlflow_tracking_uri: SecretStr | None = None
     """An MLflow server or database; a database beside ours if unset."""
     mlflow_artifact_root: Path | None = None

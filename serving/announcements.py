@@ -10,12 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
-from pipelines.errors import ConfigurationError
-from serving.redis_guard import failing_at_once
+from pipelines.storage.redis_clients import REDIS_FAILURES
+from serving.redis_guard import client_of
 
 log = structlog.get_logger()
 
@@ -32,7 +30,7 @@ class Announcements:
     A subscription that renews itself.
 
     Args:
-        url: The address, `redis://…`.
+        url: The address, `redis://…` or `redis+cluster://…`.
         channel: Where champions are announced.
         heard: Called at every announcement, and whenever one may have been missed: as soon as the
             subscription stands, the first time and after every outage.
@@ -42,7 +40,8 @@ class Announcements:
     """
 
     def __init__(self, url: str, channel: str, heard: Callable[[], object]) -> None:
-        self._redis = _client(url)
+        # Every loss must be seen here: after one something may have been missed.
+        self._redis = client_of(url, CONNECT_SECONDS)
         self._channel = channel
         self._heard = heard
         self._is_lost = False
@@ -54,8 +53,9 @@ class Announcements:
             while True:
                 try:
                     await self._listen()
-                except (RedisError, OSError) as error:
+                except REDIS_FAILURES as error:
                     self._lose(error)
+                    await self._redis.aclose()  # a cluster may have changed: ask anew who is who
                 except Exception:  # the edge of a task that must outlive any defect
                     log.exception("announcements_failed")
                 await asyncio.sleep(self._pause)
@@ -64,6 +64,7 @@ class Announcements:
             await self._redis.aclose()
 
     async def _listen(self) -> None:
+        await self._redis.initialize()  # in a cluster a channel has its node, which has to be known
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(self._channel)
             while True:
@@ -98,16 +99,3 @@ async def _next(pubsub: PubSub) -> dict[str, Any]:
     if message is None:
         raise ConnectionError(f"no answer for {SILENCE_SECONDS} s")
     return message
-
-
-def _client(url: str) -> Redis:
-    try:
-        return Redis.from_url(
-            url,
-            socket_timeout=CONNECT_SECONDS,
-            socket_connect_timeout=CONNECT_SECONDS,
-            # Every loss must be seen here: after one something may have been missed.
-            **failing_at_once(),
-        )
-    except ValueError as error:
-        raise ConfigurationError(f"BOOKREC_REDIS_URL is malformed: {error}") from None

@@ -146,8 +146,7 @@ def assemble(
     watch = PromotionWatch(settings, trial, metrics.rollbacks)
     if settings.database_url is not None:  # else there is no record of what was promoted
         slot.observe(watch)
-    url = settings.database_url
-    database = Database(url.get_secret_value() if url is not None else None)
+    database = Database.of(settings, metrics.database_reads)
     local_cache: LocalCache[Any] = LocalCache(
         settings.cache.local_bytes, settings.cache.local_seconds
     )

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol, cast
 
+from redis.asyncio import RedisCluster
+
 from pipelines.errors import CacheUnavailableError
 from serving.gathered_reads import GatheredReads
 from serving.redis_guard import GuardedRedis
@@ -101,7 +103,7 @@ class RedisCache:
     The cache in Redis.
 
     Args:
-        url: The address, `redis://…`.
+        url: The address, `redis://…` or `redis+cluster://…`.
         timeout_seconds: For each step of a command; a slower Redis counts as absent.
 
     Raises:
@@ -113,6 +115,9 @@ class RedisCache:
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
         self._guard = GuardedRedis(url, timeout_seconds=timeout_seconds)
         self._redis = self._guard.client
+        client = self._guard.client
+        # Nodes of a cluster are asked each for what it has.
+        self._mget = client.mget_nonatomic if isinstance(client, RedisCluster) else client.mget
         self._reads = GatheredReads(self._asked)
 
     async def get(self, key: str) -> bytes | None:
@@ -123,7 +128,7 @@ class RedisCache:
         return await self._reads.values(keys) if keys else []
 
     async def _asked(self, keys: Sequence[str]) -> list[bytes | None]:
-        values = await self._guard.ask(lambda: self._redis.mget(keys))
+        values = await self._guard.ask(lambda: self._mget(keys))
         return cast("list[bytes | None]", values)
 
     async def put(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
@@ -188,7 +193,7 @@ class RedisCache:
         return self._guard.failure
 
     async def ping(self) -> None:
-        await self._guard.ask(self._redis.ping)
+        await self._guard.ping()
 
     async def close(self) -> None:
         await self._guard.close()

@@ -2,7 +2,7 @@
 PostgreSQL as the service reaches it: in threads of its own, and left alone while it is away.
 
 It may not take threads from those who compute recommendations, and nobody waits in a row for a
-database that failed a moment ago.
+database that failed a moment ago. What may be a little old is read from a replica, if there is one.
 """
 
 import asyncio
@@ -13,11 +13,14 @@ from contextvars import copy_context
 from typing import TypeVar
 
 import structlog
+from prometheus_client import Counter
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from pipelines.errors import StorageError
+from pipelines.settings import Settings
 from pipelines.storage.unit_of_work import unit_of_work
+from serving.read_replica import ReadReplica, ReplicaUnfitError, primary_position
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -33,12 +36,52 @@ class Database:
 
     Args:
         url: Its address; None where there is none.
+        replica: What may answer in its place.
+        reads: Counts what may be a little old, by the server that told it.
     """
 
-    def __init__(self, url: str | None) -> None:
+    def __init__(
+        self, url: str | None, replica: ReadReplica | None = None, reads: Counter | None = None
+    ) -> None:
         self._url = url
+        self._replica = replica
+        self._reads = reads
         self._threads = ThreadPoolExecutor(THREADS, "database")
         self._away_until = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings, reads: Counter | None = None) -> "Database":
+        """As settings say."""
+        url, replica = settings.database_url, settings.database_read_url
+        return cls(
+            url.get_secret_value() if url is not None else None,
+            ReadReplica(replica.get_secret_value(), settings.database_read_lag_seconds)
+            if replica is not None
+            else None,
+            reads,
+        )
+
+    async def read(self, work: Callable[[Session], T], *, age: float) -> T:
+        """
+        What `work`, which only reads, finds; it may be as old as settings allow.
+
+        Args:
+            work: Finds it in a transaction of its own.
+            age: Seconds since this last changed, as far as is known here; a replica that may not
+                have heard of it is not asked.
+
+        Raises:
+            StorageError: the database is away, and with it whatever says how old a replica is.
+        """
+        replica = self._replica
+        if replica is not None and age > replica.lag_seconds and not replica.is_away:
+            if replica.wants_position:
+                replica.note(*await self.run(primary_position))
+            try:
+                return self._counted("replica", await replica.within(work))
+            except ReplicaUnfitError:
+                pass
+        return self._counted("primary", await self.within(work))
 
     async def within(self, work: Callable[[Session], T]) -> T:
         """
@@ -71,6 +114,13 @@ class Database:
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._replica is not None:
+            self._replica.close()
+
+    def _counted(self, server: str, answer: T) -> T:
+        if self._reads is not None:
+            self._reads.labels(server).inc()
+        return answer
 
 
 def _within(url: str, work: Callable[[Session], T]) -> T:

@@ -7,15 +7,19 @@ remembered answer that carries the old one is no longer used, in whichever worke
 who share a group only cost each other a look at the next cache.
 """
 
+import math
 import mmap
 import os
 import secrets
 import sys
+import time
 from pathlib import Path
 from zlib import crc32
 
 GROUPS = 1 << 16
 NUMBER_BYTES = 8
+DRAWN_BITS = 22
+"""Of a number; above them is a time in milliseconds."""
 EVERYBODY = 0
 """The generation of answers that are for nobody in particular."""
 
@@ -47,21 +51,31 @@ class Generations:
         """
         Give the reader another number.
 
-        It is drawn, not counted up: of two workers that write at once one may be lost, and still
-        the number is a new one.
+        It is the time and a draw, not counted up: of two workers that write at once one may be
+        lost, and still the number is a new one.
         """
-        self._numbers[_group(user_id)] = secrets.randbits(63) + 1
+        self._numbers[_group(user_id)] = _drawn()
+
+    def age(self, user_id: str) -> float:
+        """Seconds since something new was heard of the reader; infinite if that is not known."""
+        age = time.time() - (self.of(user_id) >> DRAWN_BITS) / 1000
+        return age if age >= 0 else math.inf  # of before a clock was set back
 
     def renew_all(self) -> None:
         """Give every reader another number."""
         self._map[:] = b"".join(
-            (secrets.randbits(63) + 1).to_bytes(NUMBER_BYTES, sys.byteorder) for _ in range(GROUPS)
+            _drawn().to_bytes(NUMBER_BYTES, sys.byteorder) for _ in range(GROUPS)
         )
 
     def close(self) -> None:
         """Unmap the file."""
         self._numbers.release()
         self._map.close()
+
+
+def _drawn() -> int:
+    milliseconds = time.time_ns() // 1_000_000
+    return milliseconds << DRAWN_BITS | secrets.randbits(DRAWN_BITS)
 
 
 def _group(user_id: str) -> int:

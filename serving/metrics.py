@@ -66,6 +66,13 @@ class ServingMetrics:
             ["result"],
             registry=self._registry,
         )
+        self.database_reads = Counter(
+            "bookrec_database_reads",
+            "Reads of what may be a little old, by the server that told it: replica or primary.",
+            ["server"],
+            registry=self._registry,
+        )
+
         self.warm_ups = Counter(
             "bookrec_warm_ups",
             "Warm-ups of the cache that ended, by outcome.",

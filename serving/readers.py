@@ -82,7 +82,10 @@ class Readers:
             refuse_erased(session, self._key, library, [user_id])
             return ReaderRepository(session, library).add(user_id)
 
-        return await self._database.within(made)
+        is_new = await self._database.within(made)
+        if is_new:
+            self._generations.renew(user_id)
+        return is_new
 
     async def find(self, user_id: str) -> KnownReader:
         """
@@ -92,8 +95,9 @@ class Readers:
             UnknownReaderError: nothing.
         """
         model = self._slot.loaded()
-        stored: StoredReader | None = await self._database.within(
-            lambda session: ReaderRepository(session, model.library).find(user_id)
+        stored: StoredReader | None = await self._database.read(
+            lambda session: ReaderRepository(session, model.library).find(user_id),
+            age=self._generations.age(user_id),
         )
         in_model = model.bundle.users.parse(user_id) is not None
         if stored is None and not in_model:

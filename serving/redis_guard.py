@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ClusterError, RedisClusterException, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from pipelines.errors import CacheUnavailableError, ConfigurationError
+from pipelines.storage.redis_clients import REDIS_FAILURES, RedisAddress
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -37,7 +38,7 @@ class GuardedRedis:
     One Redis, asked through `ask`.
 
     Args:
-        url: The address, `redis://…`.
+        url: The address, `redis://…` or `redis+cluster://…`.
         timeout_seconds: For each step of a command; a slower Redis counts as absent.
 
     Raises:
@@ -45,9 +46,9 @@ class GuardedRedis:
     """
 
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
-        self.client = _client(url, timeout_seconds)
+        self.client = client_of(url, timeout_seconds)
         # More patient than requests: a busy process may miss a short limit all by itself.
-        self._prober = _client(url, PROBE_SECONDS)
+        self._prober = client_of(url, PROBE_SECONDS)
         self._failure: str | None = None
         self._probing: asyncio.Task[None] | None = None
         self._silent_until = 0.0
@@ -68,14 +69,17 @@ class GuardedRedis:
             raise CacheUnavailableError(f"Redis: {self._failure}")
         try:
             return await command()
-        except ResponseError as error:  # it answered, and in no time: whoever comes next may ask
-            self._report(error)
-            raise CacheUnavailableError(f"Redis: {_reason(error)}") from error
-        except (RedisError, OSError) as error:
-            if self._failure is None:
+        except REDIS_FAILURES as error:
+            if isinstance(error, ResponseError) and not isinstance(error, ClusterError):
+                self._report(error)  # it answered, and in no time: whoever comes next may ask
+            elif self._failure is None:
                 self._failure = _reason(error)
                 self._probing = asyncio.create_task(self._probe())
             raise CacheUnavailableError(f"Redis: {_reason(error)}") from error
+
+    async def ping(self) -> None:
+        """Return if Redis answers; raises as `ask`."""
+        await self.ask(lambda: _answer_of(self.client))
 
     async def close(self) -> None:
         """Give up all connections."""
@@ -95,8 +99,8 @@ class GuardedRedis:
         confirmed = False
         while True:
             try:
-                await self._prober.ping()
-            except (RedisError, OSError) as error:
+                await _answer_of(self._prober)
+            except REDIS_FAILURES as error:
                 self._failure = _reason(error)
                 if not confirmed:
                     log.warning("cache_lost", reason=self._failure)
@@ -123,16 +127,35 @@ def failing_at_once() -> dict[str, Any]:
     }
 
 
-def _client(url: str, timeout_seconds: float) -> Redis:
+async def _answer_of(client: Redis | RedisCluster) -> None:
+    """Return if Redis answers; of a cluster, if all nodes that hold keys say it is in order."""
+    if isinstance(client, Redis):
+        await client.ping()
+        return
+    await client.initialize()
+    for node in client.get_primaries():
+        state = await client.cluster_info(target_nodes=node)
+        if state["cluster_state"] != "ok":
+            raise RedisClusterException(f"{node.name} says the cluster is down")
+
+
+def client_of(url: str, timeout_seconds: float) -> Redis | RedisCluster:
+    """
+    A client that waits so long for each step of a command, and repeats none.
+
+    Raises:
+        ConfigurationError: the address is malformed.
+    """
+    address = RedisAddress.parse(url)
+    options = failing_at_once() | {
+        "max_connections": 64,
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+    }
     try:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=64,
-            timeout=timeout_seconds,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
-            **failing_at_once(),
-        )
-    except ValueError as error:
+        if address.is_cluster:
+            return RedisCluster.from_url(address.url, **options)
+        pool = BlockingConnectionPool.from_url(address.url, timeout=timeout_seconds, **options)
+    except (ValueError, RedisClusterException) as error:
         raise ConfigurationError(f"BOOKREC_REDIS_URL is malformed: {error}") from None
     return Redis.from_pool(pool)

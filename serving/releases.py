@@ -32,10 +32,9 @@ class Releases:
     """
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
-        url = settings.database_url
         self._settings = settings
         self._registry = registry
-        self._database = Database(url.get_secret_value() if url is not None else None)
+        self._database = Database.of(settings)
 
     async def all(self) -> list[Release]:
         """Every version, newest first."""

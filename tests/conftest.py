@@ -7,7 +7,13 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-pytest_plugins = ["tests.servers", "tests.pipeline_runs", "tests.packages"]
+pytest_plugins = [
+    "tests.servers",
+    "tests.pipeline_runs",
+    "tests.packages",
+    "tests.redis_cluster",
+    "tests.replication",
+]
 
 # Other processes compete for the processor: how long an example takes says nothing about the code.
 settings.register_profile(
@@ -18,7 +24,7 @@ settings.register_profile(
 )
 settings.load_profile("unhurried")
 
-SERVERS = {"_postgres_server", "_redis_server"}
+SERVERS = {"_postgres_server", "_redis_server", "cluster"}
 
 
 class _Together(LoadScopeScheduling):

@@ -65,7 +65,11 @@ class Proxy:
 
 @contextmanager
 def proxy_before(
-    folder: Path, replicas: Mapping[str, Sequence[str]], *, newer: bool = False
+    folder: Path,
+    replicas: Mapping[str, Sequence[str]],
+    *,
+    newer: bool = False,
+    changes: Mapping[str, str] | None = None,
 ) -> Iterator[Proxy]:
     """
     Start it before sets of replicas, the blue one first.
@@ -73,11 +77,12 @@ def proxy_before(
     Args:
         folder: Empty; becomes what /etc/bookrec is in the image.
         replicas: By colour, the addresses that stand for `<colour>-1:8080` and so on.
+        changes: What is written otherwise in the files, and how.
         newer: Whether it is a version as new as the image's, out of a wheel, instead of Debian's.
     """
     programs = _newer_program(folder) if newer else _debians_program()
     ports = {port: free_port() for port in PORTS}
-    _lay_out(folder, ports, replicas)
+    _lay_out(folder, ports, replicas, changes or {})
     (folder / "prefix").mkdir()
     environment = os.environ | {
         "BOOKREC_NGINX": str(folder),
@@ -123,7 +128,12 @@ def _wait_for(proxy: Proxy, process: "subprocess.Popen[bytes]") -> None:
             return
 
 
-def _lay_out(folder: Path, ports: Mapping[str, int], replicas: Mapping[str, Sequence[str]]) -> None:
+def _lay_out(
+    folder: Path,
+    ports: Mapping[str, int],
+    replicas: Mapping[str, Sequence[str]],
+    changes: Mapping[str, str],
+) -> None:
     """The files of the image: addresses differ, and where the log goes; nothing else does."""
     for part in ("active", "certs", "upstreams"):
         (folder / part).mkdir(parents=True)
@@ -131,6 +141,8 @@ def _lay_out(folder: Path, ports: Mapping[str, int], replicas: Mapping[str, Sequ
         text = (DOCKER / "nginx" / name).read_text()
         # A file that was opened twice would be written over; in a container it is a pipe.
         text = re.sub(r"/dev/std(out|err)", str(folder / "log"), text)
+        for written, otherwise in changes.items():
+            text = text.replace(written, otherwise)
         (folder / name).write_text(text)
     server = (DOCKER / "nginx" / "tls.conf").read_text()
     for inner, port in ports.items():

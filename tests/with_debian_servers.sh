@@ -3,11 +3,9 @@
 # started by hand on free loopback ports in a folder of their own, which is removed at the end.
 set -euo pipefail
 
-if [ ! -x /usr/lib/postgresql/15/bin/initdb ] || ! command -v redis-server >/dev/null; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    postgresql-15 redis-server >/dev/null
-fi
+here=$(dirname "$0")
+"$here/install_debian.sh" /usr/lib/postgresql/15/bin/initdb postgresql-15
+"$here/install_debian.sh" redis-server redis-server
 
 folder=$(mktemp -d /var/tmp/bookrec-debian-XXXXXX)
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }

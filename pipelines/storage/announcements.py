@@ -15,6 +15,7 @@ from pipelines.errors import StorageError
 from pipelines.settings import Settings
 from pipelines.storage.cache_keys import champion_channel
 from pipelines.storage.local_servers import running_local_servers
+from pipelines.storage.redis_clients import redis_client
 
 log = structlog.get_logger()
 
@@ -42,7 +43,7 @@ def _redis_url(settings: Settings) -> str | None:
 
 
 def _publish(url: str, model: str, version: int) -> int:
-    with redis.Redis.from_url(
+    with redis_client(
         url,
         socket_timeout=ANSWER_SECONDS,
         socket_connect_timeout=ANSWER_SECONDS,

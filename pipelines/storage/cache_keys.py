@@ -3,6 +3,9 @@
 from hashlib import sha256
 from urllib.parse import quote
 
+_PLACE = 12
+"""Characters that say where the sessions of an account lie, all in one place of a cluster."""
+
 
 def cache_key(model: str, version: str, kind: str, name: str = "") -> str:
     """
@@ -50,14 +53,25 @@ def recent_key(model: str, user_id: str) -> str:
     return cache_key(model, "", "recent", user_id)
 
 
+def session_of(name: str, own: str) -> str:
+    """A session's id: where all sessions of the account lie in a cluster, and its own part."""
+    return _place(name) + own
+
+
 def session_key(session: str) -> str:
-    """The key of a login that can be continued, and ended."""
-    return f"bookrec:session:{quote(session, safe='')}"
+    """The key of a login that can be continued, and ended; `session` as `session_of` made it."""
+    place, own = session[:_PLACE], session[_PLACE:]
+    return f"bookrec:session:{{{quote(place, safe='')}}}:{quote(own, safe='')}"
 
 
 def sessions_key(name: str) -> str:
     """The key under which the sessions of an account are listed."""
-    return f"bookrec:sessions:{quote(name, safe='', errors='surrogatepass')}"
+    own = quote(name, safe="", errors="surrogatepass")
+    return f"bookrec:sessions:{{{_place(name)}}}:{own}"
+
+
+def _place(name: str) -> str:
+    return sha256(name.encode(errors="surrogatepass")).hexdigest()[:_PLACE]
 
 
 def browsing_key(name: str) -> str:

@@ -92,6 +92,8 @@ def environment(settings: Settings) -> dict[str, str]:
     values = {
         "BOOKREC_HOME": str(settings.home),
         "BOOKREC_DATABASE_URL": _secret(settings.database_url),
+        "BOOKREC_DATABASE_READ_URL": _secret(settings.database_read_url),
+        "BOOKREC_DATABASE_READ_LAG_SECONDS": str(settings.database_read_lag_seconds),
         "BOOKREC_REDIS_URL": _secret(settings.redis_url),
         "BOOKREC_ERASURE_KEY": _secret(settings.erasure_key),
         "BOOKREC_MLFLOW_TRACKING_URI": _secret(settings.mlflow_tracking_uri),

@@ -10,12 +10,13 @@ import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from redis.asyncio import Redis, RedisCluster
 
 from pipelines.errors import CacheUnavailableError
 from pipelines.settings import RateLimitSettings
@@ -174,12 +175,22 @@ def _allowance(
     return Allowance(policy, item.amount, item.get_expiry(), remaining, seconds, allowed)
 
 
+class _Shared(RedisStorage):
+    """Windows in the Redis, or the cluster, of a client that there is already."""
+
+    STORAGE_SCHEME: list[str] = []  # noqa: RUF012 - as its base class has it
+    """It is found under no address."""
+
+    def __init__(self, client: Redis | RedisCluster) -> None:
+        self._client = client
+        super().__init__("async+redis://", implementation="redispy", key_prefix=PREFIX)
+
+    def configure_bridge(self) -> None:
+        """Use the client, with its address, its timeouts and no retries."""
+        bridge: Any = self.bridge  # its client and how it asks for it are of no public type
+        bridge.storage = self._client
+        bridge.connection_getter = lambda _readonly: self._client
+
+
 def _in_redis(guard: GuardedRedis) -> SlidingWindowCounterRateLimiter:
-    # The pool brings address, timeouts and no retries; the address here is only looked at.
-    storage = RedisStorage(
-        "async+redis://",
-        implementation="redispy",
-        key_prefix=PREFIX,
-        connection_pool=guard.client.connection_pool,  # type: ignore[arg-type]
-    )
-    return SlidingWindowCounterRateLimiter(storage)
+    return SlidingWindowCounterRateLimiter(_Shared(guard.client))

@@ -10,7 +10,7 @@ import secrets
 from typing import Any, NamedTuple, Protocol, cast
 
 from pipelines.errors import CacheUnavailableError
-from pipelines.storage.cache_keys import session_key, sessions_key
+from pipelines.storage.cache_keys import session_key, session_of, sessions_key
 from serving.redis_guard import GuardedRedis
 
 _BEGIN = """
@@ -114,7 +114,7 @@ class RedisSessions:
         self._seconds = seconds
 
     async def begin(self, name: str) -> RefreshToken:
-        token = RefreshToken(secrets.token_urlsafe(16), secrets.token_urlsafe(32))
+        token = RefreshToken(session_of(name, secrets.token_urlsafe(16)), secrets.token_urlsafe(32))
         key = session_key(token.session)
         keys = [key, sessions_key(name)]
         await self._run(_BEGIN, keys, name, token.hash, self._seconds, key)

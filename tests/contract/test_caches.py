@@ -33,3 +33,12 @@ class TestRedisCache(CacheContract):
         await cache.claim("lock", 1)
         await asyncio.sleep(1.1)
         assert await cache.claim("lock", 1)
+
+
+@pytest.mark.integration
+class TestRedisClusterCache(TestRedisCache):
+    @pytest.fixture
+    async def cache(self, cluster_url: str) -> AsyncIterator[RecommendationCache]:
+        cache = RedisCache(cluster_url, timeout_seconds=2)
+        yield cache
+        await cache.close()

@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 
@@ -51,3 +52,17 @@ def test_ids_of_any_kind_have_a_number(path):
     for user_id in ("", "Ünï 🕮", "\ud800", "x" * 10_000):
         generations.renew(user_id)
         assert generations.of(user_id) > 0
+
+
+def test_it_is_known_how_long_ago_something_was_heard(path):
+    generations = Generations(path)
+    assert generations.age("7") > 1e9
+    generations.renew("7")
+    assert 0 <= generations.age("7") < 5
+
+
+def test_a_number_of_a_time_to_come_tells_no_age(path, monkeypatch):
+    generations = Generations(path)
+    generations.renew("7")
+    monkeypatch.setattr("serving.generations.time.time", lambda: 0.0)
+    assert generations.age("7") == math.inf
