@@ -189,7 +189,8 @@ def main() -> None:
         size, grown = size_of(settings.home / "bundle"), second_worker(settings, paths)
     times = Spread.of(ratios)
     print(f"\n{len(readers):,} readers in one request: {times} times faster than one by one")
-    print(f"A second worker takes {grown / 2**20:.0f} MiB; the model has {size / 2**20:.0f}")
+    held, model = f"{grown / 2**20:.0f} MiB", f"{size / 2**20:.0f} MiB"
+    print(f"A second worker takes {held}, its interpreter included; the model has {model}")
     write_results(
         RESULTS / f"serving-{arguments.books}.json",
         {"servers": told, "batch_ratios": ratios, "model": size, "second_worker": grown},
