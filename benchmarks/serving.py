@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from benchmarks.load import Load, load
 from benchmarks.measuring import RESULTS, Spread, print_table, write_results
 from benchmarks.served_model import bundle_of, registered
+from pipelines.maintenance.expired import size_of
 from pipelines.processes import running
 from pipelines.settings import Settings
 from pipelines.stack import Program, api_program, free_port
@@ -122,9 +123,8 @@ def second_worker(settings: Settings, paths: Sequence[str]) -> int:
     """Bytes by which the service grows with a second worker; what both share counts once."""
     grown = []
     for workers in (1, 2):
-        api = settings.api.model_copy(update={"workers": workers})
-        chosen = settings.model_copy(update={"api": api})
-        program = service(chosen, f"{workers}-workers", VARIANTS["computed"])
+        env = {**VARIANTS["computed"], "BOOKREC_API__WORKERS": str(workers)}
+        program = service(settings, f"{workers}-workers", env)
         with served(program) as process:
             grown.append(settled_bytes(process, program, paths))
     return grown[1] - grown[0]
@@ -188,10 +188,14 @@ def main() -> None:
         print(f"{arguments.books:,} books, {len(bundle.users):,} readers, one worker each\n")
         told = report(found)
         ratios = batch_ratio(service(settings, "batch", VARIANTS["computed"]), readers, 3)
+        size, grown = size_of(settings.home / "bundle"), second_worker(settings, paths)
     times = Spread.of(ratios)
     print(f"\n{len(readers):,} readers in one request: {times} times faster than one by one")
+    held, model = f"{grown / 2**20:.0f} MiB", f"{size / 2**20:.0f} MiB"
+    print(f"A second worker takes {held}, its interpreter included; the model has {model}")
     write_results(
-        RESULTS / f"serving-{arguments.books}.json", {"servers": told, "batch_ratios": ratios}
+        RESULTS / f"serving-{arguments.books}.json",
+        {"servers": told, "batch_ratios": ratios, "model": size, "second_worker": grown},
     )
 
 
