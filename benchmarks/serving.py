@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from benchmarks.load import Load, load
 from benchmarks.measuring import RESULTS, Spread, print_table, write_results
 from benchmarks.served_model import bundle_of, registered
+from pipelines.maintenance.expired import size_of
 from pipelines.processes import running
 from pipelines.settings import Settings
 from pipelines.stack import Program, api_program, free_port
@@ -30,6 +31,8 @@ BASE = "FastAPI no-op"
 N_READERS = 200
 """Asked for in turn: all fit into every cache, and come round before they are too old for it."""
 BATCH = 1_000
+SETTLING_SECONDS = 5.0
+"""Longer than a worker takes to start."""
 NO_LOCAL_CACHE = {"BOOKREC_CACHE__LOCAL_BYTES": "0"}
 VARIANTS: Mapping[str, Mapping[str, str]] = {
     "local cache": {},
@@ -116,6 +119,33 @@ def batch_ratio(program: Program, paths: Sequence[str], rounds: int) -> list[flo
     return ratios
 
 
+def second_worker(settings: Settings, paths: Sequence[str]) -> int:
+    """Bytes by which the service grows with a second worker; what both share counts once."""
+    grown = []
+    for workers in (1, 2):
+        env = {**VARIANTS["computed"], "BOOKREC_API__WORKERS": str(workers)}
+        program = service(settings, f"{workers}-workers", env)
+        with served(program) as process:
+            grown.append(settled_bytes(process, program, paths))
+    return grown[1] - grown[0]
+
+
+def settled_bytes(process: psutil.Process, program: Program, paths: Sequence[str]) -> int:
+    """What a program and all it started hold, once every worker has answered for a while."""
+    fresh = httpx.Limits(max_keepalive_connections=0)  # any worker may take the next
+    before = 0
+    with httpx.Client(base_url=program.address or "", limits=fresh, timeout=30) as client:
+        while True:
+            for path in paths:
+                client.get(path)  # a worker that is just starting has no model yet
+            tree = [process, *process.children(recursive=True)]
+            held = sum(each.memory_full_info().pss for each in tree)
+            if abs(held - before) < held / 100:
+                return held
+            before = held
+            time.sleep(SETTLING_SECONDS)
+
+
 def report(found: Mapping[str, Sequence[Load]]) -> dict[str, Any]:
     """A table of medians, and ratios of requests per second and of CPU within a round."""
     rows, told = [], {}
@@ -158,10 +188,14 @@ def main() -> None:
         print(f"{arguments.books:,} books, {len(bundle.users):,} readers, one worker each\n")
         told = report(found)
         ratios = batch_ratio(service(settings, "batch", VARIANTS["computed"]), readers, 3)
+        size, grown = size_of(settings.home / "bundle"), second_worker(settings, paths)
     times = Spread.of(ratios)
     print(f"\n{len(readers):,} readers in one request: {times} times faster than one by one")
+    held, model = f"{grown / 2**20:.0f} MiB", f"{size / 2**20:.0f} MiB"
+    print(f"A second worker takes {held}, its interpreter included; the model has {model}")
     write_results(
-        RESULTS / f"serving-{arguments.books}.json", {"servers": told, "batch_ratios": ratios}
+        RESULTS / f"serving-{arguments.books}.json",
+        {"servers": told, "batch_ratios": ratios, "model": size, "second_worker": grown},
     )
 
 

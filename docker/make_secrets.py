@@ -26,7 +26,8 @@ def secret_files(postgres: str = "postgres:5432", redis: str = "redis:6379") -> 
         postgres: Host and port that PostgreSQL answers at.
         redis: Host and port that Redis answers at.
     """
-    passwords = {name: secrets.token_urlsafe(24) for name in (*DATABASES, "redis", "tracking")}
+    others = ("redis", "broker", "tracking")
+    passwords = {name: secrets.token_urlsafe(24) for name in (*DATABASES, *others)}
     url = {
         name: f"postgresql+psycopg2://{name}:{passwords[name]}@{postgres}/{name}"
         for name in DATABASES
@@ -35,6 +36,7 @@ def secret_files(postgres: str = "postgres:5432", redis: str = "redis:6379") -> 
         "postgres_password": secrets.token_urlsafe(24),
         "roles.sql": "".join(_role(name, passwords[name]) for name in DATABASES),
         "redis.conf": f"requirepass {passwords['redis']}\n",
+        "broker.conf": f"requirepass {passwords['broker']}\n",
         "BOOKREC_DATABASE_URL": url["bookrec"],
         "BOOKREC_REDIS_URL": f"redis://:{passwords['redis']}@{redis}/0",
         "BOOKREC_API__ADMIN_TOKEN": secrets.token_urlsafe(32),
@@ -49,6 +51,7 @@ def secret_files(postgres: str = "postgres:5432", redis: str = "redis:6379") -> 
         "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
+        "AIRFLOW__CELERY__BROKER_URL": f"redis://:{passwords['broker']}@broker:6379/0",
         "airflow_passwords.json": json.dumps({"admin": secrets.token_urlsafe(18)}),
         "grafana_password": secrets.token_urlsafe(18),
     }

@@ -172,8 +172,29 @@ class CacheUnavailableError(BookrecError):
     """Redis did not answer; the caller computes instead."""
 
 
+class BrowsingUnavailableError(CacheUnavailableError):
+    """What visitors have looked at is out of reach, and nothing stands in for it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "browsing sessions are out of reach: POST /api/v1/recommendations answers to a history "
+            f"in the request ({reason})"
+        )
+
+
+class BrowsingEndedError(BookrecError):
+    """A browsing session has ended, or there never was one."""
+
+    def __init__(self) -> None:
+        super().__init__("this session has ended: begin another by POST /api/v1/sessions")
+
+
 class WebhookError(BookrecError):
-    """An endpoint or a delivery is unknown, or an address may not be called."""
+    """An address may not be called, or is called already."""
+
+
+class UnknownWebhookError(WebhookError):
+    """There is no endpoint, or no delivery, of that number."""
 
 
 class FeatureOffError(BookrecError):

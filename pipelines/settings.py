@@ -175,6 +175,15 @@ class CacheSettings(BaseModel):
     """How long feedback counts before a training has seen it."""
 
 
+class BrowsingSettings(BaseModel):
+    """What is remembered of visitors without an account."""
+
+    seconds: int = Field(7_200, ge=1)
+    """A session ends so long after it was used last."""
+    books: int = Field(100, ge=1, le=1000)
+    """So many, what was looked at last."""
+
+
 class SplitSettings(BaseModel):
     """Shares of each reader's history that are held out, newest first."""
 
@@ -347,6 +356,8 @@ class MaintenanceSettings(BaseModel):
     """Run folders, besides those that versions which are kept were made by."""
     run_days: float = Field(30, ge=0)
     """Others go so long after something was last written there; so do task logs of Airflow."""
+    delivery_days: float = Field(30, ge=1)
+    """Deliveries of webhooks go so long after they arrived, or were given up."""
     log_bytes: int = Field(10_000_000, ge=1)
     """A longer log file is put aside."""
     keep_logs: int = Field(3, ge=0)
@@ -427,6 +438,7 @@ class Settings(BaseSettings):
     stack: StackSettings = StackSettings()
     ab_test: AbTestSettings = AbTestSettings()
     cache: CacheSettings = CacheSettings()
+    browsing: BrowsingSettings = BrowsingSettings()
     cleaning: CleaningSettings = CleaningSettings()
     split: SplitSettings = SplitSettings()
     blend: BlendSettings = BlendSettings()

@@ -112,9 +112,13 @@ def airflow_programs(settings: Settings) -> list[Program]:
     env = {**environment(settings), **airflow_environment(settings)}
     airflow = script("airflow")
     api = [airflow, "api-server", "--host", "127.0.0.1", "--port", str(settings.stack.airflow_port)]
+    # Who serves logs listens on every interface; here they are files that the API server reads.
+    quiet = "--skip-serve-logs"
     return [
         Program("airflow", api, env, address=url, health=f"{url}/api/v2/version"),
-        *(Program(n, [airflow, n], env) for n in ("scheduler", "dag-processor", "triggerer")),
+        Program("scheduler", [airflow, "scheduler", quiet], env),
+        Program("dag-processor", [airflow, "dag-processor"], env),
+        Program("triggerer", [airflow, "triggerer", quiet], env),
     ]
 
 
@@ -133,9 +137,6 @@ def airflow_environment(settings: Settings, *, database: str = "airflow") -> dic
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(airflow_password_file(settings)),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__WORKERS": "1",
-        # Free ports, so that a second home on this machine does not meet this one.
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__NAMESPACE_LEVELS": (
             "great_expectations=WARNING faiss=ERROR alembic=WARNING airflow.sdk.api.client=CRITICAL"
         ),

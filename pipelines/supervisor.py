@@ -51,7 +51,7 @@ def supervise(settings: Settings, console: Console, *, reload: bool = False) -> 
     honcho_manager.KILL_WAIT = 30
     with running_services(settings) as prepared:
         console.print("Preparing the databases of Airflow and MLflow …")
-        _prepare_airflow(prepared)
+        prepare_airflow(prepared)
         # Once and first: the programs would otherwise race to set up MLflow's empty database.
         MlflowRegistry.from_settings(prepared).prepare()
         programs = [
@@ -92,7 +92,7 @@ def _refuse_taken_ports(programs: list[Program]) -> None:
                 ) from error
 
 
-def _prepare_airflow(settings: Settings) -> None:
+def prepare_airflow(settings: Settings) -> None:
     ensure_database(airflow_database(settings))
     program = airflow_programs(settings)[0]
     env: Mapping[str, str] = os.environ | environment(settings) | airflow_environment(settings)

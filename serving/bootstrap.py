@@ -17,6 +17,7 @@ from pipelines.storage.erasures import ErasureKey
 from serving.ab_test import ReadersModels, Trial
 from serving.access_log import AccessLog
 from serving.announcements import Announcements
+from serving.browsing import BrowsingSessions
 from serving.cache import NullCache, RecommendationCache, RedisCache
 from serving.database import Database
 from serving.feedback.intake import Feedback
@@ -24,6 +25,7 @@ from serving.figures import RecentFigures
 from serving.flags import Flags
 from serving.following import following
 from serving.generations import Generations
+from serving.kept_answers import AnswerKeeper
 from serving.last_model import LastModel
 from serving.local_cache import LocalCache
 from serving.metrics import ServingMetrics
@@ -32,12 +34,16 @@ from serving.promotion_watch import PromotionWatch
 from serving.readers import Readers
 from serving.recommending.readers import Recommendations
 from serving.recommending.shelves import Shelves
+from serving.redis_guard import GuardedRedis
 from serving.refusal_events import RefusalEvents
 from serving.releases import Releases
 from serving.security.components import Security, compose_security
 from serving.tracking import tracking_uri
 from serving.warming import CacheWarming
+from serving.webhooks import Webhooks
 
+BROWSING_TIMEOUT_SECONDS = 0.25
+"""More than reads of the cache have: nothing stands in for what is asked for there."""
 BULK_TIMEOUT_SECONDS = 5.0
 """For writes that no reader waits for."""
 
@@ -55,6 +61,7 @@ class Components:
     recommendations: Recommendations
     shelves: Shelves
     warming: CacheWarming
+    kept: AnswerKeeper
     metrics: ServingMetrics
     access_log: AccessLog
     watch: PromotionWatch
@@ -65,7 +72,9 @@ class Components:
     figures: RecentFigures
     feedback: Feedback
     readers: Readers
+    browsing: BrowsingSessions
     releases: Releases
+    webhooks: Webhooks
     generations: Generations
     local_cache: LocalCache[Any]
     poll_seconds: float
@@ -84,6 +93,7 @@ class Components:
                 await self.figures.stop()
                 await self.cache.close()
                 await self.bulk_cache.close()
+                await self.browsing.close()
                 self.database.close()
                 self.releases.close()
                 self.generations.close()
@@ -137,6 +147,10 @@ def assemble(
     if settings.database_url is not None:  # else there is no record of what was promoted
         slot.observe(watch)
     database = Database.of(settings, metrics.database_reads)
+    local_cache: LocalCache[Any] = LocalCache(
+        settings.cache.local_bytes, settings.cache.local_seconds
+    )
+    security = compose_security(settings, database)
     generations = Generations(settings.home / "generations")
     return Components(
         slot=slot,
@@ -148,12 +162,15 @@ def assemble(
         recommendations=Recommendations(models, cache, settings.cache, name, metrics),
         shelves=Shelves(slot, metrics),
         warming=CacheWarming(slot, bulk_cache, settings.cache, name, counted=metrics.warm_ups),
+        kept=AnswerKeeper(
+            slot, cache, bulk_cache, local_cache, generations, metrics, settings.cache, name
+        ),
         metrics=metrics,
         access_log=AccessLog(settings.api.access_log_share),
         watch=watch,
         flags=Flags(settings),
         model_name=name,
-        security=compose_security(settings, database),
+        security=security,
         database=database,
         figures=RecentFigures(database, name),
         feedback=Feedback(
@@ -169,9 +186,11 @@ def assemble(
         readers=Readers(
             slot, database, generations, ErasureKey.of(settings), partial(_forget, settings)
         ),
+        browsing=BrowsingSessions(_guarded(settings), slot, settings.browsing),
         releases=Releases(settings, slot.registry),
+        webhooks=Webhooks(settings, security.accounts),
         generations=generations,
-        local_cache=LocalCache(settings.cache.local_bytes, settings.cache.local_seconds),
+        local_cache=local_cache,
         poll_seconds=settings.api.poll_seconds,
     )
 
@@ -193,6 +212,13 @@ def _cache(settings: Settings, timeout_seconds: float) -> RecommendationCache:
     if settings.redis_url is None:
         return NullCache()
     return RedisCache(settings.redis_url.get_secret_value(), timeout_seconds=timeout_seconds)
+
+
+def _guarded(settings: Settings) -> GuardedRedis | None:
+    if settings.redis_url is None:
+        return None
+    url = settings.redis_url.get_secret_value()
+    return GuardedRedis(url, timeout_seconds=BROWSING_TIMEOUT_SECONDS)
 
 
 def _announcements(settings: Settings, slots: Sequence[ModelSlot]) -> Announcements | None:

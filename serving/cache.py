@@ -4,7 +4,8 @@ Lists of recommendations in Redis.
 Redis is an optimisation: every failure surfaces as CacheUnavailableError, and nobody waits for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Protocol, cast
 
 from redis.asyncio import RedisCluster
@@ -13,6 +14,8 @@ from pipelines.errors import CacheUnavailableError
 from serving.gathered_reads import GatheredReads
 from serving.redis_guard import GuardedRedis
 
+SCANNED = 1_000
+"""Keys that Redis looks at before it answers others."""
 MOST_BYTES = 64 * 1024
 """Of a value that is appended to."""
 
@@ -41,6 +44,16 @@ class RecommendationCache(Protocol):
     async def drop(self, key: str) -> None:
         """Forget `key`; nothing happens if there is none."""
 
+    async def measure(self, pattern: str) -> tuple[int, int]:
+        """How many keys match, and the bytes of their values; those that come or go may count."""
+
+    async def drop_all(self, pattern: str) -> int:
+        """Forget all keys that match, as Redis understands it; gives how many."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why nobody is to ask at the moment; None if one may."""
+
     async def ping(self) -> None:
         """Return if the cache answers."""
 
@@ -52,6 +65,7 @@ class NullCache:
     """Where no Redis is configured: keeps nothing, and has nothing to warm."""
 
     keeps = False
+    failure = None
 
     async def get(self, key: str) -> bytes | None:  # noqa: ARG002 - the protocol's name
         return None
@@ -70,6 +84,12 @@ class NullCache:
 
     async def drop(self, key: str) -> None:
         pass
+
+    async def measure(self, pattern: str) -> tuple[int, int]:  # noqa: ARG002
+        return 0, 0
+
+    async def drop_all(self, pattern: str) -> int:  # noqa: ARG002
+        return 0
 
     async def ping(self) -> None:
         raise CacheUnavailableError("no Redis is configured: set BOOKREC_REDIS_URL")
@@ -137,6 +157,40 @@ class RedisCache:
 
     async def drop(self, key: str) -> None:
         await self._guard.ask(lambda: self._redis.delete(key))
+
+    async def measure(self, pattern: str) -> tuple[int, int]:
+        entries = n_bytes = 0
+        async for keys in self._matching(pattern):
+            pipeline = self._redis.pipeline(transaction=False)
+            for key in keys:
+                pipeline.strlen(key)
+            entries += len(keys)
+            n_bytes += sum(await self._guard.ask(pipeline.execute))
+        return entries, n_bytes
+
+    async def drop_all(self, pattern: str) -> int:
+        dropped = 0
+        async for keys in self._matching(pattern):
+            pipeline = self._redis.pipeline(transaction=False)
+            for key in keys:  # one by one: in a cluster they lie in several places
+                pipeline.unlink(key)
+            dropped += sum(await self._guard.ask(pipeline.execute))
+        return dropped
+
+    async def _matching(self, pattern: str) -> AsyncIterator[list[bytes | str]]:
+        """Keys in bunches; never all at once, which would stop Redis for everybody."""
+        cursor = 0
+        while True:
+            command = partial(self._redis.scan, cursor, match=pattern, count=SCANNED)
+            cursor, keys = await self._guard.ask(command)
+            if keys:
+                yield keys
+            if not cursor:
+                return
+
+    @property
+    def failure(self) -> str | None:
+        return self._guard.failure
 
     async def ping(self) -> None:
         await self._guard.ping()

@@ -11,6 +11,7 @@ import math
 import mmap
 import os
 import secrets
+import sys
 import time
 from pathlib import Path
 from zlib import crc32
@@ -53,18 +54,28 @@ class Generations:
         It is the time and a draw, not counted up: of two workers that write at once one may be
         lost, and still the number is a new one.
         """
-        milliseconds = time.time_ns() // 1_000_000
-        self._numbers[_group(user_id)] = milliseconds << DRAWN_BITS | secrets.randbits(DRAWN_BITS)
+        self._numbers[_group(user_id)] = _drawn()
 
     def age(self, user_id: str) -> float:
         """Seconds since something new was heard of the reader; infinite if that is not known."""
         age = time.time() - (self.of(user_id) >> DRAWN_BITS) / 1000
         return age if age >= 0 else math.inf  # of before a clock was set back
 
+    def renew_all(self) -> None:
+        """Give every reader another number."""
+        self._map[:] = b"".join(
+            _drawn().to_bytes(NUMBER_BYTES, sys.byteorder) for _ in range(GROUPS)
+        )
+
     def close(self) -> None:
         """Unmap the file."""
         self._numbers.release()
         self._map.close()
+
+
+def _drawn() -> int:
+    milliseconds = time.time_ns() // 1_000_000
+    return milliseconds << DRAWN_BITS | secrets.randbits(DRAWN_BITS)
 
 
 def _group(user_id: str) -> int:

@@ -107,10 +107,22 @@ class ServingMetrics:
         self, checks: Mapping[str, bool] | None = None, figures: Figures | None = None
     ) -> bytes:
         """All metrics in Prometheus's text format; the arguments are those of `Gauges`."""
-        registry = self._registry
-        if MULTIPROCESS in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry) + generate_latest(
+        return generate_latest(self._all_workers()) + generate_latest(
             Gauges(self._slots, checks or {}, figures)
         )
+
+    def cache_results(self) -> dict[str, int]:
+        """How often the cache was asked with which result, by all workers."""
+        return {
+            sample.labels["result"]: int(sample.value)
+            for family in self._all_workers().collect()
+            for sample in family.samples
+            if sample.name == "bookrec_cache_operations_total"
+        }
+
+    def _all_workers(self) -> CollectorRegistry:
+        if MULTIPROCESS not in os.environ:
+            return self._registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return registry

@@ -53,6 +53,11 @@ class GuardedRedis:
         self._probing: asyncio.Task[None] | None = None
         self._silent_until = 0.0
 
+    @property
+    def failure(self) -> str | None:
+        """Why nobody asks at the moment; None if one may."""
+        return self._failure
+
     async def ask(self, command: Callable[[], Awaitable[T]]) -> T:
         """
         What `command`, which uses `client`, answers.

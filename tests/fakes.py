@@ -1,5 +1,6 @@
 """Stand-ins that keep the contracts of the real things and need no server."""
 
+import fnmatch
 import itertools
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -182,6 +183,18 @@ class FakeCache:
     async def drop(self, key: str) -> None:
         self._answer()
         self.values.pop(key, None)
+
+    async def measure(self, pattern: str) -> tuple[int, int]:
+        self._answer()
+        found = fnmatch.filter(self.values, pattern)
+        return len(found), sum(len(self.values[key]) for key in found)
+
+    async def drop_all(self, pattern: str) -> int:
+        self._answer()
+        found = fnmatch.filter(self.values, pattern)
+        for key in found:
+            del self.values[key]
+        return len(found)
 
     async def ping(self) -> None:
         self._answer()

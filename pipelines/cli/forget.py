@@ -10,9 +10,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.cli.acting import whoami
 from pipelines.cli.output import AsJson, console, print_json, progress_console
 from pipelines.errors import ConfigurationError
-from pipelines.settings import get_settings
+from pipelines.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from pipelines.erasure.act import Told
@@ -54,16 +55,28 @@ def forget(
         raise ConfigurationError("the reason is kept on record, so it must not hold the id")
     with running_services(get_settings()) as settings:
         if allow_again:
-            _print_lifted(lift(settings, user, library), as_json)
+            lifted = lift(settings, user, library)
+            _record(settings, "reader.allow_again", "done")
+            _print_lifted(lifted, as_json)
             return
         registry = MlflowRegistry.from_settings(settings)
         found = survey(settings, registry, user, library)
         if found.libraries and not yes:
             _confirm(found)
         told = erase(settings, registry, found, reason=reason)
+        _record(settings, "reader.erase", "failed" if told.problems else "done")
     _print(told, as_json)
     if told.problems:
         raise typer.Exit(1)
+
+
+def _record(settings: Settings, action: str, outcome: str) -> None:
+    """In the audit log, as the service does; not whom: nobody deletes from it."""
+    from pipelines.storage.audit import Act, note
+
+    assert settings.database_url is not None  # noqa: S101 - prepared settings have it
+    act = Act(f"shell:{whoami()}", action, "reader")
+    note(settings.database_url.get_secret_value(), act, outcome)
 
 
 def _confirm(found: "Survey") -> None:

@@ -37,16 +37,13 @@ def add(
 ) -> None:
     """Send events to an address; shows the secret that signs them, this once."""
     from pipelines.storage.webhooks import WebhookRepository
-    from pipelines.webhooks.addresses import checked_addresses, checked_url
-    from pipelines.webhooks.sending import https_only
+    from pipelines.webhooks.endpoints import checked_endpoint
 
     for name in event or ():
         if name not in get_args(EventType):
             raise WebhookError(f"there is no event {name!r}: {', '.join(get_args(EventType))}")
     with _transaction() as (session, settings):
-        parsed = checked_url(url, https_only=https_only(settings))
-        allowed = settings.webhooks.allow_private
-        checked_addresses(parsed.host, parsed.port or 443, allow_private=allowed)
+        checked_endpoint(settings, url)
         endpoint = WebhookRepository(session).add(url, event or ())
     if as_json:
         print_json(asdict(endpoint))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["version", "run", "model copy", "cache", "log", "task logs"]
+Kind = Literal["version", "run", "model copy", "cache", "log", "task logs", "deliveries"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Expired:
     One thing to be removed.
 
     Attributes:
-        name: A version's number, a run's id, or a path.
+        name: A version's number, a run's id, a path, or how many.
         size: Bytes that this frees; 0 where that is not known.
     """
 

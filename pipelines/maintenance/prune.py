@@ -8,6 +8,7 @@ import structlog
 from pipelines.errors import BookrecError, ConfigurationError
 from pipelines.maintenance.backups import backups_folder
 from pipelines.maintenance.expired import Expired
+from pipelines.maintenance.expired_deliveries import expired_deliveries
 from pipelines.maintenance.expired_files import long_logs, old_caches, old_task_logs
 from pipelines.maintenance.expired_runs import expired_runs
 from pipelines.maintenance.expired_versions import (
@@ -55,6 +56,7 @@ def prune(settings: Settings, *, dry_run: bool = False) -> Pruned:
             old_caches(settings),
             old_task_logs(settings),
             long_logs(settings),
+            expired_deliveries(settings),
         ):
             _remove(expired, done, dry_run=dry_run)
     return done

@@ -43,6 +43,11 @@ def reader_pattern(model: str, user_id: str) -> str:
     return cache_key(model, "*", "top-*", user_id)
 
 
+def lists_pattern(model: str, version: str = "*") -> str:
+    """What `SCAN` has to match to find the lists of all readers, by one version or by any."""
+    return f"bookrec:{quote(model, safe='', errors='surrogatepass')}:v{version}:top-*"
+
+
 def recent_key(model: str, user_id: str) -> str:
     """The key of what a reader did lately, which the model in service may not have seen."""
     return cache_key(model, "", "recent", user_id)
@@ -67,6 +72,16 @@ def sessions_key(name: str) -> str:
 
 def _place(name: str) -> str:
     return sha256(name.encode(errors="surrogatepass")).hexdigest()[:_PLACE]
+
+
+def browsing_key(name: str) -> str:
+    """The key of what a visitor without an account has looked at."""
+    return f"bookrec:browsing:{quote(name, safe='')}"
+
+
+def browsing_pattern() -> str:
+    """What `SCAN` has to match to find what all such visitors have looked at."""
+    return "bookrec:browsing:*"
 
 
 def champion_channel(model: str) -> str:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from pipelines.errors import WebhookError
+from pipelines.errors import UnknownWebhookError, WebhookError
 from pipelines.events import Event
 from pipelines.storage.tables import WebhookDeliveryRow, WebhookRow
 from pipelines.storage.webhooks import Endpoint, WebhookRepository, endpoint_of
@@ -126,7 +126,8 @@ class Outbox:
         Begin a delivery anew, under the same id of the event.
 
         Raises:
-            WebhookError: there is none of that number, or its endpoint is switched off.
+            UnknownWebhookError: there is none of that number.
+            WebhookError: its endpoint is switched off.
         """
         row = self._row(delivery_id)
         if not WebhookRepository(self._session).get(row.webhook_id).active:
@@ -137,6 +138,18 @@ class Outbox:
         row.state, row.attempts, row.due_at, row.ended_at = "pending", 0, now, None
         return _delivery(row)
 
+    def ended_before(self, at: datetime) -> tuple[int, int]:
+        """How many deliveries came to an end before that, and the bytes of their bodies."""
+        size = func.coalesce(func.sum(func.octet_length(WebhookDeliveryRow.body)), 0)
+        found = self._session.execute(
+            select(func.count(), size).where(WebhookDeliveryRow.ended_at < at)
+        ).one()
+        return int(found[0]), int(found[1])
+
+    def remove_ended(self, at: datetime) -> None:
+        """Forget them; what waits has not ended."""
+        self._session.execute(delete(WebhookDeliveryRow).where(WebhookDeliveryRow.ended_at < at))
+
     def _attempted(self, delivery_id: int, error: str | None) -> WebhookDeliveryRow:
         row = self._row(delivery_id)
         row.attempts += 1
@@ -146,7 +159,7 @@ class Outbox:
     def _row(self, delivery_id: int) -> WebhookDeliveryRow:
         row = self._session.get(WebhookDeliveryRow, delivery_id, with_for_update=True)
         if row is None:
-            raise WebhookError(
+            raise UnknownWebhookError(
                 f"there is no delivery {delivery_id}: see `bookrec webhooks deliveries`"
             )
         return row

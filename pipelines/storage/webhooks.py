@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipelines.errors import WebhookError
+from pipelines.errors import UnknownWebhookError, WebhookError
 from pipelines.storage.tables import WebhookRow
 
 _SECRET_BYTES = 32
@@ -66,7 +66,7 @@ class WebhookRepository:
         One endpoint.
 
         Raises:
-            WebhookError: there is none of that number.
+            UnknownWebhookError: there is none of that number.
         """
         return endpoint_of(self._row(webhook_id))
 
@@ -75,7 +75,7 @@ class WebhookRepository:
         Forget an endpoint, its secret, and what was sent there or was to be.
 
         Raises:
-            WebhookError: there is none of that number.
+            UnknownWebhookError: there is none of that number.
         """
         self._session.delete(self._row(webhook_id))
 
@@ -86,7 +86,9 @@ class WebhookRepository:
     def _row(self, webhook_id: int) -> WebhookRow:
         row = self._session.get(WebhookRow, webhook_id)
         if row is None:
-            raise WebhookError(f"there is no webhook {webhook_id}: see `bookrec webhooks list`")
+            raise UnknownWebhookError(
+                f"there is no webhook {webhook_id}: see `bookrec webhooks list`"
+            )
         return row
 
 

@@ -1,7 +1,7 @@
 """Taking feedback in: kept first, then felt by the reader's very next answer."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pipelines.errors import CacheUnavailableError, FeedbackError
 from pipelines.storage.cache_keys import recent_key
 from pipelines.storage.erasures import ErasureKey
-from pipelines.storage.feedback import Event, FeedbackRepository, Kind
+from pipelines.storage.feedback import Event, FeedbackRepository
 from serving.cache import RecommendationCache
 from serving.database import Database
 from serving.feedback.recent import lines_of
@@ -77,7 +77,7 @@ class Feedback:
             StorageError: the database is away; nothing is kept.
         """
         model = self._slot.loaded()
-        _refuse_off_scale(model, events)
+        refuse_off_scale(model, [event.rating for event in events])
         added = await self._database.within(lambda session: self._keep(session, model, events))
         fresh = [event for event in events if event.event_id in added]
         await self._let_know(fresh)
@@ -109,11 +109,17 @@ class Feedback:
             self._generations.renew(user_id)
 
 
-def _refuse_off_scale(model: LoadedModel, events: Sequence[Event]) -> None:
+def refuse_off_scale(model: LoadedModel, ratings: Iterable[float | None]) -> None:
+    """
+    Let nobody rate as no reader of this library can.
+
+    Raises:
+        FeedbackError: one of these is off the scale.
+    """
     scale = model.bundle.config.rating_scale
-    for event in events:
-        if event.kind is not Kind.RATING or event.rating is None or scale is None:
-            continue
-        low, high = scale
-        if not low <= event.rating <= high:
-            raise FeedbackError(f"readers rate from {low:g} to {high:g} here, not {event.rating:g}")
+    if scale is None:
+        return
+    low, high = scale
+    for rating in ratings:
+        if rating is not None and not low <= rating <= high:
+            raise FeedbackError(f"readers rate from {low:g} to {high:g} here, not {rating:g}")

@@ -28,25 +28,26 @@ class _Line(BaseModel):
 def lines_of(events: Iterable[Event]) -> bytes:
     """What to append for events; empty where none of them says anything of a taste."""
     return b"".join(
-        _Line(
-            book_id=event.book_id,
-            rating=event.rating,
-            dismissed=event.kind is Kind.DISMISSAL,
-        )
-        .model_dump_json(exclude_defaults=True)
-        .encode()
-        + b"\n"
+        line_of(Read(event.book_id, event.rating, event.kind is Kind.DISMISSAL)) + b"\n"
         for event in events
         if event.kind is not Kind.CLICK
     )
 
 
+def line_of(read: Read) -> bytes:
+    """How one is written, always the same to the byte."""
+    return _Line(**read._asdict()).model_dump_json(exclude_defaults=True).encode()
+
+
 def reads_of(value: bytes | None) -> Sequence[Read]:
     """What was appended, oldest first; a line that is none is left out."""
-    if not value:
-        return NOTHING
+    return read_lines(value.splitlines()[-MOST:]) if value else NOTHING
+
+
+def read_lines(lines: Iterable[bytes]) -> Sequence[Read]:
+    """What lines say; one that is none is left out."""
     found = []
-    for line in value.splitlines()[-MOST:]:
+    for line in lines:
         try:
             told = _Line.model_validate_json(line)
         except ValidationError:

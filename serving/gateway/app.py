@@ -27,6 +27,8 @@ from serving.gateway.routes import (
     models,
     readers,
     recommendations,
+    sessions,
+    webhooks,
 )
 from serving.gateway.short_way import ShortWay
 
@@ -79,7 +81,18 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
 
 def _api() -> APIRouter:
     api = APIRouter()
-    for part in (auth, recommendations, feedback, readers, books, models, admin, accounts):
+    for part in (
+        auth,
+        recommendations,
+        sessions,
+        feedback,
+        readers,
+        books,
+        models,
+        admin,
+        accounts,
+        webhooks,
+    ):
         api.include_router(part.router)
     return api
 

@@ -12,6 +12,8 @@ from pipelines.errors import (
     AccountError,
     BookNotFoundError,
     BookrecError,
+    BrowsingEndedError,
+    BrowsingUnavailableError,
     CacheUnavailableError,
     ConfigurationError,
     CursorError,
@@ -28,6 +30,8 @@ from pipelines.errors import (
     UnknownPartError,
     UnknownReaderError,
     UnknownVersionError,
+    UnknownWebhookError,
+    WebhookError,
 )
 from serving.gateway.schemas import Problem
 
@@ -70,6 +74,10 @@ TABLE: dict[type[BookrecError], Shown] = {
     CacheUnavailableError: Shown(
         HTTPStatus.SERVICE_UNAVAILABLE, "no-cache", "Cache unavailable", retry_after=5
     ),
+    BrowsingUnavailableError: Shown(
+        HTTPStatus.SERVICE_UNAVAILABLE, "no-sessions", "Sessions unavailable", retry_after=5
+    ),
+    BrowsingEndedError: Shown(HTTPStatus.NOT_FOUND, "no-session", "Session ended"),
     StorageError: Shown(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "no-accounts",
@@ -77,6 +85,8 @@ TABLE: dict[type[BookrecError], Shown] = {
         retry_after=5,
         detail="accounts and keys are out of reach: tokens that were given before still work",
     ),
+    UnknownWebhookError: Shown(HTTPStatus.NOT_FOUND, "unknown-webhook", "Unknown webhook"),
+    WebhookError: Shown(HTTPStatus.UNPROCESSABLE_ENTITY, "webhook-refused", "Webhook refused"),
     ReleaseError: Shown(HTTPStatus.CONFLICT, "not-released", "Cannot become champion"),
     UnknownVersionError: Shown(HTTPStatus.NOT_FOUND, "unknown-version", "Unknown version"),
     RegistryError: Shown(

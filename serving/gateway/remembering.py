@@ -99,6 +99,7 @@ class Remembering:
             scope["route"] = Route(kept.route)
             await give(kept, asked, send)
             return
+        asked.parts.metrics.cache_operations.labels("local_miss").inc()
         listening = _Listening(send, asked.model.number)
         await self._app(scope, receive, listening.send)
         answer = listening.answer(scope)

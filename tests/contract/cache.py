@@ -47,6 +47,14 @@ class CacheContract:
         await cache.append({}, 60)
         assert await cache.get_many(["log", "other"]) == [b"a\nb\n", b"x"]
 
+    async def test_what_matches_is_measured_and_dropped(self, cache: RecommendationCache) -> None:
+        """However much it is; the rest stays."""
+        await cache.put({f"list:{n}": b"123" for n in range(2_500)} | {"log:1": b"x"}, 60)
+        assert await cache.measure("list:*") == (2_500, 7_500)
+        assert await cache.drop_all("list:*") == 2_500
+        assert await cache.measure("list:*") == (0, 0)
+        assert await cache.get("log:1") == b"x"
+
     async def test_a_key_is_claimed_once(self, cache: RecommendationCache) -> None:
         """Of two that claim, one gets it."""
         assert await cache.claim("lock", 60)

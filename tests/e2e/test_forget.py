@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.settings import get_settings
+from pipelines.storage.audit import AuditEntry, AuditLog
+from pipelines.storage.unit_of_work import unit_of_work
 from tests.e2e.test_command_line import Bookrec, bookrec
 
 pytestmark = pytest.mark.e2e
@@ -58,3 +60,19 @@ def test_what_could_not_be_done_is_named_and_the_next_try_completes_it(
     assert told["problems"] == []
     assert told["erasures"][0]["completed_at"] is not None
     assert told["erasures"][0]["touched"]["ratings"] == 12
+    assert bookrec("forget", "--user", "7", "--allow-again").code == 0
+    acts = audited()
+    assert [(act.action, act.target, act.outcome) for act in acts] == [
+        ("reader.allow_again", "reader", "done"),
+        ("reader.erase", "reader", "done"),
+        ("reader.erase", "reader", "failed"),
+    ]
+    assert all(act.actor.startswith("shell:") for act in acts)
+
+
+def audited() -> list[AuditEntry]:
+    """What is on record, newest first."""
+    url = get_settings().database_url
+    assert url is not None
+    with unit_of_work(url.get_secret_value()) as session:
+        return AuditLog(session).latest(10)

@@ -14,6 +14,8 @@ import psutil
 import pytest
 
 from pipelines.stack import free_port
+from pipelines.stages import STAGES
+from tests.airflow_api import CHEAP, AirflowApi
 
 pytestmark = pytest.mark.e2e
 
@@ -24,15 +26,17 @@ ROOT = Path(__file__).parent.parent.parent
 def own_home(tmp_path: Path) -> dict[str, str]:
     """An environment with a home and ports of its own, where nothing is scheduled."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("BOOKREC_")}
-    return mine | {
-        "BOOKREC_LOCAL_SERVERS_ROOT": os.environ["BOOKREC_LOCAL_SERVERS_ROOT"],
-        "BOOKREC_HOME": str(tmp_path / "home"),
-        "BOOKREC_SCHEDULE": "never",
-        "BOOKREC_QUALITY__SCHEDULE": "never",
-        "BOOKREC_API__PORT": str(free_port()),
-        "BOOKREC_STACK__MLFLOW_PORT": str(free_port()),
-        "BOOKREC_STACK__AIRFLOW_PORT": str(free_port()),
-    }
+    return (
+        mine
+        | CHEAP
+        | {
+            "BOOKREC_LOCAL_SERVERS_ROOT": os.environ["BOOKREC_LOCAL_SERVERS_ROOT"],
+            "BOOKREC_HOME": str(tmp_path / "home"),
+            "BOOKREC_API__PORT": str(free_port()),
+            "BOOKREC_STACK__MLFLOW_PORT": str(free_port()),
+            "BOOKREC_STACK__AIRFLOW_PORT": str(free_port()),
+        }
+    )
 
 
 def of_home(home: str) -> list[psutil.Process]:
@@ -60,9 +64,10 @@ def test_a_failed_stage_ends_the_dag_run_with_one_line(own_home: dict[str, str],
     assert of_home(own_home["BOOKREC_HOME"]) == []
 
 
-def test_the_stack_answers_everywhere_and_stops_without_a_trace(
-    own_home: dict[str, str], tmp_path: Path
+def test_the_stack_trains_serves_learns_what_readers_tell_and_stops_without_a_trace(
+    own_home: dict[str, str], library: Path, tmp_path: Path
 ):
+    home = Path(own_home["BOOKREC_HOME"])
     command = [str(Path(sys.executable).parent / "bookrec"), "up"]
     with (tmp_path / "out").open("w+") as out:
         stack = subprocess.Popen(command, env=own_home, stdout=out, stderr=out)
@@ -75,11 +80,48 @@ def test_the_stack_answers_everywhere_and_stops_without_a_trace(
             # Whoever is not logged in may not look around.
             assert httpx.get(f"{airflow}/api/v2/dags").status_code == 401
             _assert_no_password_on_a_command_line(own_home["BOOKREC_HOME"])
+            _assert_only_this_machine_is_listened_to(psutil.Process(stack.pid), own_home)
+            api = api.removesuffix("/docs")
+            with AirflowApi(airflow, home / "airflow" / "passwords.json") as operator:
+                _train(operator, api, library)
+                _load_feedback(operator, api)
         finally:
             stack.send_signal(signal.SIGINT)
             code = stack.wait(90)
     assert code == 0, (tmp_path / "out").read_text()
     assert of_home(own_home["BOOKREC_HOME"]) == []
+
+
+def _train(airflow: AirflowApi, api: str, library: Path) -> None:
+    """A run that is started over REST: the service serves its model, and an asset warms it."""
+    assert httpx.get(f"{api}/api/v1/users/1/recommendations").status_code == 503
+    airflow.start(
+        "retrain_recommender", source="interactions", data_path=str(library), library="shop"
+    )
+    trained = airflow.run("retrain_recommender")
+    assert set(airflow.states(trained)) == {"decide", *STAGES}
+    assert set(airflow.states(trained).values()) == {"success"}
+    warmed = airflow.run("warm_cache")
+    assert warmed["run_type"] == "asset_triggered"
+    assert airflow.told(warmed, "warm")["version"] == 1
+    answer = httpx.get(f"{api}/api/v1/users/1/recommendations").raise_for_status().json()
+    assert (answer["model_version"], answer["source"]) == (1, "cache")
+
+
+def _load_feedback(airflow: AirflowApi, api: str) -> None:
+    """What a reader tells becomes a batch, whose asset has it looked at whether to train."""
+    told = {"events": [{"user_id": 1, "book_id": 2, "kind": "read"}]}
+    httpx.post(f"{api}/api/v1/feedback", json=told).raise_for_status()
+    airflow.start("load_feedback")
+    airflow.run("load_feedback")
+    loaded = airflow.run("load_batch")
+    assert loaded["conf"] == {"source": "feedback", "library": "shop"}
+    assert set(airflow.states(loaded).values()) == {"success"}
+    decided = airflow.run("retrain_recommender", 2)
+    assert decided["run_type"] == "asset_triggered"
+    reason = airflow.told(decided, "decide", "reason")
+    assert reason.startswith("skipped: 1 of 961 ratings of shop changed since the champion learnt")
+    assert airflow.states(decided) == {"decide": "success"} | dict.fromkeys(STAGES, "skipped")
 
 
 def test_a_port_that_is_taken_is_named(own_home: dict[str, str]):
@@ -144,6 +186,16 @@ def _wait_until_it_answers(
         time.sleep(0.5)
     lines = (line.split() for line in printed.splitlines() if line.startswith("✓"))
     return {name: address for _, name, address in lines}
+
+
+def _assert_only_this_machine_is_listened_to(
+    stack: psutil.Process, own_home: dict[str, str]
+) -> None:
+    sockets = [c for p in stack.children(recursive=True) for c in p.net_connections("inet")]
+    listening = {c.laddr for c in sockets if c.status == psutil.CONN_LISTEN}
+    expected = {int(own_home[f"BOOKREC_{name}_PORT"]) for name in ("API_", "STACK__AIRFLOW")}
+    assert expected <= {address.port for address in listening}
+    assert {address.ip for address in listening} == {"127.0.0.1"}
 
 
 def _assert_no_password_on_a_command_line(home: str) -> None:

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from pipelines.events import BatchRefused
 from pipelines.maintenance.backups import backups
+from pipelines.registry import MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.stack import airflow_database, airflow_environment
 from pipelines.storage.database import ensure_database
@@ -16,22 +18,31 @@ from pipelines.storage.outbox import Outbox
 from pipelines.storage.services import environment
 from pipelines.storage.unit_of_work import unit_of_work
 from pipelines.storage.webhooks import WebhookRepository
+from tests.integration.release.conftest import Releases
 from tests.receiver import receiving
 
 pytestmark = pytest.mark.e2e
 
 RUN = """
-import os, sys
+import os
 from airflow.utils import db
 db.initdb()
 from airflow.dag_processing.dagbag import DagBag
 dags = DagBag(dag_folder=os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags
-states = {name: str(dags[name].test().state) for name in ("deliver_webhooks", "maintenance")}
-sys.exit(0 if set(states.values()) == {"success"} else str(states))
+back = {"reason": "complaints", "to_version": 1}
+runs = ("deliver_webhooks", {}), ("maintenance", {}), ("rollback_model", back)
+for name, conf in (*runs, runs[-1]):
+    print("ended", name, dags[name].test(run_conf=conf).state)
 """
 
 
-def test_an_event_that_waits_is_delivered_and_a_backup_made(run_settings: Settings):
+def test_an_event_is_delivered_a_backup_made_and_a_model_rolled_back_once(
+    run_settings: Settings, tmp_path: Path
+):
+    registry = MlflowRegistry.from_settings(run_settings)
+    registry.prepare()
+    releases = Releases(run_settings, registry, tmp_path / "bundles")
+    releases.released(3)
     assert run_settings.database_url is not None
     database = run_settings.database_url.get_secret_value()
     ensure_database(airflow_database(run_settings))
@@ -51,11 +62,24 @@ def test_an_event_that_waits_is_delivered_and_a_backup_made(run_settings: Settin
             Outbox(session).write(event)
         command = [sys.executable, "-W", "ignore", "-c", RUN]
         ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    said = ended.stdout + ended.stderr
+    assert [
+        line.split()[1:] for line in ended.stdout.splitlines() if line.startswith("ended ")
+    ] == [
+        ["deliver_webhooks", "success"],
+        ["maintenance", "success"],
+        ["rollback_model", "success"],
+        ["rollback_model", "failed"],
+    ], said[-3000:]
     assert [json.loads(got.body)["id"] for got in receiver.received] == [event.id]
     with unit_of_work(database) as session:
-        (delivery,) = Outbox(session).all(None, 10)
-    assert delivery.state == "delivered"
+        told = {delivery.event_id: delivery.state for delivery in Outbox(session).all(None, 10)}
+    assert told[event.id] == "delivered"
     (backup,) = backups(run_settings)
     assert backup.databases == ("library", "mlflow", "airflow")
     assert (logs / "stack.log.1").read_text() == "long"
+    assert "version 1 is champion already" in said
+    assert releases.path[3:] == [(3, 1, True)]
+    last = releases.moves[-1]
+    assert last.who.startswith("airflow:")
+    assert last.why == "complaints"

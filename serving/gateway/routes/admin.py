@@ -1,12 +1,14 @@
 """What only the pipeline and its operators may ask."""
 
 import asyncio
+from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Request, status
+from fastapi import APIRouter, HTTPException, Query, Request, status
 
-from pipelines.errors import ReleaseError
+from pipelines.errors import CacheUnavailableError, ReleaseError
 from pipelines.storage.audit import Act
 from serving.bootstrap import Components
+from serving.gateway.cache_schemas import CacheReport, DroppedLists
 from serving.gateway.deps import Caller, Parts
 from serving.gateway.errors import described
 from serving.gateway.release_schemas import Move, RollbackWish
@@ -20,6 +22,34 @@ router = APIRouter(
     tags=["admin"],
     responses=described(503),
 )
+
+
+@router.get("/cache", summary="What is kept of answers")
+async def kept(parts: Parts) -> CacheReport:
+    """In Redis, and in the memory of the worker that answers."""
+    return CacheReport.model_validate(await parts.kept.look(), from_attributes=True)
+
+
+@router.delete("/cache", summary="Drop kept lists", responses=described(422))
+async def drop(
+    request: Request,
+    parts: Parts,
+    caller: Caller,
+    user_id: Annotated[
+        str | None,
+        Query(max_length=256, description="Of this reader alone.", examples=["4213"]),
+    ] = None,
+) -> DroppedLists:
+    """Of all readers, or of one; they are computed again. What readers told lately stays."""
+    whose = "all" if user_id is None else "reader"  # not which
+    act = Act(caller.actor, "cache.drop", whose, request.state.request_id)
+    try:
+        dropped = await parts.kept.drop(user_id)
+    except CacheUnavailableError:
+        await parts.security.accounts.note(act, "failed")
+        raise
+    await parts.security.accounts.note(act, "done")
+    return DroppedLists(dropped=dropped)
 
 
 @router.post("/cache/warm", summary="Warm the cache", status_code=status.HTTP_202_ACCEPTED)

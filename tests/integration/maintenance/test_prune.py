@@ -12,6 +12,8 @@ from pipelines.registry import PIPELINE_RUN
 from pipelines.release import rollback
 from pipelines.settings import MaintenanceSettings, Settings
 from pipelines.storage.artifacts import RunFolder
+from pipelines.storage.outbox import Outbox
+from pipelines.storage.unit_of_work import unit_of_work
 from tests.integration.maintenance.conftest import execute
 from tests.integration.release.conftest import Releases, releases
 
@@ -147,3 +149,26 @@ def test_caches_and_task_logs_go_once_they_are_old(few: Releases):
     assert (old.exists(), young.exists()) == (False, True)
     assert [p.name for p in runs.iterdir()] == ["run_id=2"]
     assert prune(few.settings).removed == []
+
+
+def test_deliveries_that_have_ended_go_and_those_that_wait_stay(few: Releases):
+    database = few.settings.database_url.get_secret_value()
+    execute(few.settings, "insert into webhooks (url, secret, event_types) values ('x', 'y', '{}')")
+    for event, state, ended in (
+        ("old", "delivered", "now() - interval '31 days'"),
+        ("given-up", "dead", "now() - interval '31 days'"),
+        ("fresh", "delivered", "now()"),
+        ("waiting", "pending", "null"),
+    ):
+        execute(
+            few.settings,
+            "insert into webhook_deliveries"  # noqa: S608 - nobody else's words
+            " (webhook_id, event_id, event_type, body, state, due_at, ended_at)"
+            f" select id, '{event}', 't', 'body', '{state}', now() - interval '40 days', {ended}"
+            " from webhooks",
+        )
+    assert pruned(few, "deliveries", dry_run=True) == ["2"]
+    assert pruned(few, "deliveries") == ["2"]
+    assert pruned(few, "deliveries") == []
+    with unit_of_work(database) as session:
+        assert {d.event_id for d in Outbox(session).all(None, 10)} == {"fresh", "waiting"}

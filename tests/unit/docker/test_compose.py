@@ -15,6 +15,7 @@ ONE_SHOT = {"migrate", "airflow-migrate"}
 NETWORKS = {
     "postgres": {"data"},
     "redis": {"data"},
+    "broker": {"data"},
     "migrate": {"data"},
     "proxy": {"front", "app"},
     "blue-1": {"app", "data"},
@@ -51,6 +52,12 @@ def test_every_service_is_bounded_and_hardened(stack: dict[str, Any]):
         assert not service.get("privileged"), name
         assert service.get("network_mode") != "host", name
         assert not [v for v in service.get("volumes", []) if "docker.sock" in v["source"]], name
+
+
+def test_checks_that_need_secrets_are_given_them(stack: dict[str, Any]):
+    """A check is no child of the entry point, which makes variables of them."""
+    for name in ("airflow-dag-processor", "airflow-triggerer", "airflow-worker"):
+        assert services(stack)[name]["healthcheck"]["test"][1].startswith("with-secrets "), name
 
 
 def test_root_is_only_who_reads_the_logs(stack: dict[str, Any]):
@@ -114,7 +121,15 @@ def test_replicas_differ_in_their_home_alone(stack: dict[str, Any]):
 
 def test_whoever_forgets_a_reader_finds_the_runs(stack: dict[str, Any]):
     found = services(stack)
-    for name in ("blue-1", "blue-2", "green-1", "green-2", "api-dev", "airflow-scheduler"):
+    for name in (
+        "blue-1",
+        "blue-2",
+        "green-1",
+        "green-2",
+        "api-dev",
+        "airflow-scheduler",
+        "airflow-worker",
+    ):
         folder = found[name]["environment"]["BOOKREC_STORAGE_URL"]
         assert _mounted(found[name])[folder] == "storage", name
 
@@ -122,6 +137,22 @@ def test_whoever_forgets_a_reader_finds_the_runs(stack: dict[str, Any]):
 def _mounted(service: Service) -> dict[str, str]:
     """By folder, what is mounted there."""
     return {volume["target"]: volume["source"] for volume in service["volumes"]}
+
+
+def test_what_waits_for_a_worker_is_kept_and_not_in_the_cache(stack: dict[str, Any]):
+    found = services(stack)
+    assert found["airflow-worker"]["deploy"]["replicas"] == 2
+    assert {"noeviction", "--appendonly"} <= set(found["broker"]["command"])
+    assert "allkeys-lru" in found["redis"]["command"]
+    url = make_secrets()["secret_files"]()["AIRFLOW__CELERY__BROKER_URL"]
+    assert url.endswith("@broker:6379/0")
+    distributed = compose("compose.yaml", AIRFLOW__CORE__EXECUTOR="CeleryExecutor")
+    for name in ("airflow-scheduler", "airflow-worker"):
+        executors = [
+            s["services"][name]["environment"]["AIRFLOW__CORE__EXECUTOR"]
+            for s in (stack, distributed)
+        ]
+        assert executors == ["LocalExecutor", "CeleryExecutor"]
 
 
 def test_images_are_pinned(stack: dict[str, Any], staging: dict[str, Any]):
@@ -145,7 +176,8 @@ def test_staging_opens_two_ports_and_runs_what_was_released(staging: dict[str, A
     assert public == {("proxy", "80", 8000), ("proxy", "443", 8443)}
     for name in ("blue-1", "green-2", "airflow-scheduler"):
         assert found[name]["environment"]["BOOKREC_ENVIRONMENT"] == "staging"
-    for name in ("migrate", "blue-1", "green-2", "mlflow", "proxy", "airflow-scheduler"):
+    airflow = ("airflow-scheduler", "airflow-worker")
+    for name in ("migrate", "blue-1", "green-2", "mlflow", "proxy", *airflow):
         assert found[name]["image"].startswith(RELEASE["BOOKREC_REGISTRY"]), name
         assert found[name]["image"].endswith(":1.2.3"), name
         assert "build" not in found[name], name

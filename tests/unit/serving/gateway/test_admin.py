@@ -97,3 +97,50 @@ def _finished(http: TestClient) -> dict:
             return state
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+KEPT = "/api/v1/admin/cache"
+
+
+def test_it_is_told_what_is_kept_and_how_often_it_was_found(http: TestClient, cache: FakeCache):
+    for user_id in (3, 3, 4):
+        http.get(f"/api/v1/users/{user_id}/recommendations")
+    told = http.get(KEPT, headers=admin()).json()
+    lists = [value for key, value in cache.values.items() if ":top-" in key]
+    assert (told["version"], told["breaker"], told["trouble"]) == (1, "closed", None)
+    assert told["redis"] == {
+        "entries": 2,
+        "n_bytes": sum(map(len, lists)),
+        "hits": 0,
+        "misses": 2,
+        "ttl_seconds": 86_400,
+    }
+    worker = told["worker"]
+    assert (worker["entries"], worker["hits"], worker["misses"]) == (2, 1, 2)
+    assert worker["n_bytes"] > 0
+
+
+def test_while_redis_is_away_the_rest_is_told(http: TestClient, cache: FakeCache):
+    cache.failure = "connection refused"
+    told = http.get(KEPT, headers=admin()).json()
+    assert (told["redis"], told["breaker"], told["trouble"]) == (None, "open", cache.failure)
+    assert told["worker"]["entries"] == 0
+    assert http.delete(KEPT, headers=admin()).status_code == 503
+
+
+@pytest.mark.parametrize(("asked", "left"), [({}, []), ({"user_id": "3"}, ["4"])])
+def test_lists_of_all_or_of_one_are_dropped_and_made_anew(
+    http: TestClient, cache: FakeCache, asked: dict[str, str], left: list[str]
+):
+    heard = {"bookrec:bookrec-hybrid:v:recent:{9}": b"heard"}
+    cache.values |= heard
+    first = {u: http.get(f"/api/v1/users/{u}/recommendations").json() for u in "34"}
+    dropped = http.delete(KEPT, params=asked, headers=admin())
+    assert (dropped.status_code, dropped.json()) == (200, {"dropped": 2 - len(left)})
+    kept = [key for key in cache.values if ":top-" in key]
+    assert [key[-2] for key in kept] == left
+    assert heard.items() <= cache.values.items()
+    for user_id, before in first.items():
+        again = http.get(f"/api/v1/users/{user_id}/recommendations").json()
+        assert again["items"] == before["items"]
+        assert again["source"] == ("cache" if user_id in left else "model")
