@@ -5,7 +5,6 @@ Redis is an optimisation: every failure surfaces as CacheUnavailableError, and n
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
 from typing import Protocol, cast
 
 from redis.asyncio import RedisCluster
@@ -172,21 +171,22 @@ class RedisCache:
         dropped = 0
         async for keys in self._matching(pattern):
             pipeline = self._redis.pipeline(transaction=False)
-            for key in keys:  # one by one: in a cluster they lie in several places
-                pipeline.unlink(key)
+            for key in keys:  # one by one; what is called `unlink` a cluster's client sends at once
+                pipeline.execute_command("UNLINK", key)
             dropped += sum(await self._guard.ask(pipeline.execute))
         return dropped
 
     async def _matching(self, pattern: str) -> AsyncIterator[list[bytes | str]]:
         """Keys in bunches; never all at once, which would stop Redis for everybody."""
-        cursor = 0
-        while True:
-            command = partial(self._redis.scan, cursor, match=pattern, count=SCANNED)
-            cursor, keys = await self._guard.ask(command)
-            if keys:
-                yield keys
-            if not cursor:
-                return
+        found = self._redis.scan_iter(match=pattern, count=SCANNED)
+        bunch: list[bytes | str] = []
+        while (key := await self._guard.ask(lambda: anext(found, None))) is not None:
+            bunch.append(key)
+            if len(bunch) == SCANNED:
+                yield bunch
+                bunch = []
+        if bunch:
+            yield bunch
 
     @property
     def failure(self) -> str | None:
