@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from pipelines.settings import AbTestSettings
+from pipelines.service_settings import AbTestSettings
 from serving.metrics import ServingMetrics
 from serving.model_slot import LoadedModel, ModelSlot
 

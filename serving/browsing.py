@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from pipelines.errors import BrowsingEndedError, BrowsingUnavailableError, CacheUnavailableError
 from pipelines.models.answers import Read
-from pipelines.settings import BrowsingSettings
+from pipelines.service_settings import BrowsingSettings
 from pipelines.storage.cache_keys import browsing_key, browsing_pattern
 from serving.feedback.intake import refuse_off_scale
 from serving.feedback.recent import line_of, read_lines

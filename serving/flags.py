@@ -18,7 +18,8 @@ from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvid
 from pydantic import ValidationError
 
 from pipelines.errors import ConfigurationError, FeatureOffError
-from pipelines.settings import FlagSettings, Settings
+from pipelines.service_settings import FlagSettings
+from pipelines.settings import Settings
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipelines.errors import CacheUnavailableError
-from pipelines.settings import CacheSettings
+from pipelines.service_settings import CacheSettings
 from pipelines.storage.cache_keys import lists_pattern, reader_pattern
 from serving.cache import RecommendationCache
 from serving.generations import Generations

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipelines.errors import CacheUnavailableError
 from pipelines.models.lists import FALLBACK
-from pipelines.settings import CacheSettings
+from pipelines.service_settings import CacheSettings
 from pipelines.storage.cache_keys import cache_key, list_key
 from serving.cache import RecommendationCache
 from serving.model_slot import LoadedModel, ModelSlot

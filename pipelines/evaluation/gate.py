@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.evaluation.bootstrap import Difference
 from pipelines.evaluation.rival import AgainstChampion, NotCompared
-from pipelines.settings import GateSettings
+from pipelines.pipeline_settings import GateSettings
 
 METRIC = "ndcg_at_10"
 SLICE = "slice_"

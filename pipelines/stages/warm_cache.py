@@ -8,7 +8,7 @@ import httpx
 import structlog
 
 from pipelines.errors import ServiceUnavailableError
-from pipelines.settings import ApiSettings
+from pipelines.service_settings import ApiSettings
 from pipelines.stages.run_context import RunContext, Summary
 
 log = structlog.get_logger()

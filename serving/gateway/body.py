@@ -5,7 +5,7 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
-from pipelines.settings import SecuritySettings
+from pipelines.service_settings import SecuritySettings
 
 READ = frozenset({"application/json", "application/x-www-form-urlencoded"})
 """What is parsed; anything else, pickles above all, is not even looked at."""

@@ -11,7 +11,7 @@ from pipelines.errors import CacheUnavailableError
 from pipelines.models.answers import Answer, Read
 from pipelines.models.lists import FALLBACK
 from pipelines.models.reranking import UNCHANGED, Reranking
-from pipelines.settings import CacheSettings
+from pipelines.service_settings import CacheSettings
 from pipelines.storage.cache_keys import list_key, recent_key
 from serving.ab_test import ReadersModels
 from serving.cache import RecommendationCache

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from pipelines.credentials.passwords import hash_password, is_password
 from pipelines.credentials.roles import Role
 from pipelines.errors import StorageError
-from pipelines.settings import SecuritySettings
+from pipelines.service_settings import SecuritySettings
 from pipelines.storage.accounts import User, UserRepository
 from pipelines.storage.audit import Act, audited, note
 from serving.database import Database

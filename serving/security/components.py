@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from pipelines.settings import SecuritySettings, Settings
+from pipelines.service_settings import SecuritySettings
+from pipelines.settings import Settings
 from serving.database import Database
 from serving.redis_guard import GuardedRedis
 from serving.security.accounts import Accounts

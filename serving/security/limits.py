@@ -19,7 +19,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio import Redis, RedisCluster
 
 from pipelines.errors import CacheUnavailableError
-from pipelines.settings import RateLimitSettings
+from pipelines.service_settings import RateLimitSettings
 from serving.local_cache import SingleFlight
 from serving.redis_guard import GuardedRedis
 

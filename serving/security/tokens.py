@@ -11,7 +11,7 @@ import jwt
 from jwt.exceptions import PyJWTError
 
 from pipelines.credentials.roles import Role
-from pipelines.settings import SecuritySettings
+from pipelines.service_settings import SecuritySettings
 from serving.security.principal import Principal
 
 ALGORITHM = "HS256"

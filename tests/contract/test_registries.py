@@ -8,9 +8,10 @@ import pytest
 from mlflow import MlflowClient
 
 from pipelines.errors import RegistryError
+from pipelines.pipeline_settings import StackSettings
 from pipelines.processes import running
 from pipelines.registry import DataUsed, MlflowRegistry, Registry
-from pipelines.settings import Settings, StackSettings
+from pipelines.settings import Settings
 from pipelines.stack import mlflow_programs
 from tests.contract.registry import RegistryContract, bundle
 from tests.fakes import FakeRegistry

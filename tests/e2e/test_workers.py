@@ -9,9 +9,10 @@ from typing import Any
 import psutil
 import pytest
 
+from pipelines.pipeline_settings import StackSettings
 from pipelines.processes import running
 from pipelines.registry import MlflowRegistry
-from pipelines.settings import Settings, StackSettings
+from pipelines.settings import Settings
 from pipelines.stack import Program, airflow_password_file, airflow_programs, free_port, script
 from pipelines.supervisor import prepare_airflow
 from tests.airflow_api import CHEAP, AirflowApi, until

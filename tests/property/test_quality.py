@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipelines.data.distributions import IdSketch, Numbers
 from pipelines.data.drift import kolmogorov_smirnov, population_stability_index
 from pipelines.data.quality_score import Intake, quality_score
-from pipelines.settings import QualityWeights
+from pipelines.pipeline_settings import QualityWeights
 from tests.batches import books, profiled, ratings
 
 LAW = settings(deadline=None, max_examples=60)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.settings import SecuritySettings
+from pipelines.service_settings import SecuritySettings
 from serving.security.tokens import AccessTokens
 
 KEYS = {"new": "n" * 32}

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipelines.settings import PREFIX, QualitySettings, QualityWeights, Settings
+from pipelines.pipeline_settings import QualitySettings, QualityWeights
+from pipelines.settings import PREFIX, Settings
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 LINE = re.compile(rf"# ({PREFIX}\w+)=(.*?)\s*(?:#|$)")

@@ -14,7 +14,8 @@ from pipelines.maintenance.backups import back_up, backup_names, backups_folder
 from pipelines.maintenance.configurations import history, restore_configuration
 from pipelines.maintenance.databases import addresses
 from pipelines.maintenance.restore import restore
-from pipelines.settings import MaintenanceSettings, Settings
+from pipelines.pipeline_settings import MaintenanceSettings
+from pipelines.settings import Settings
 from pipelines.storage.database import database_exists, drop_database, ensure_database, sibling
 from pipelines.storage.local.place import find_place, local_settings
 from pipelines.storage.local_servers import local_servers

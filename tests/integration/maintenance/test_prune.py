@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.maintenance.prune import prune
+from pipelines.pipeline_settings import MaintenanceSettings
 from pipelines.registry import PIPELINE_RUN
 from pipelines.release import rollback
-from pipelines.settings import MaintenanceSettings, Settings
+from pipelines.settings import Settings
 from pipelines.storage.artifacts import RunFolder
 from pipelines.storage.outbox import Outbox
 from pipelines.storage.unit_of_work import unit_of_work

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from pipelines.registry import MlflowRegistry
 from pipelines.release.rollback import AUTOMATIC
-from pipelines.settings import AbTestSettings, WatchSettings
+from pipelines.service_settings import AbTestSettings, WatchSettings
 from pipelines.storage.outbox import Outbox
 from pipelines.storage.unit_of_work import unit_of_work
 from pipelines.storage.webhooks import WebhookRepository

@@ -11,7 +11,7 @@ import redis
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from pipelines.settings import RateLimitSettings
+from pipelines.service_settings import RateLimitSettings
 from serving.redis_guard import GuardedRedis
 from serving.security.limits import RateLimiter
 from tests.integration.serving.conftest import OwnRedis

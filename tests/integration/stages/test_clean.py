@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from pipelines.champion import load_by_alias
+from pipelines.pipeline_settings import CleaningSettings
 from pipelines.progress import report_stage
-from pipelines.settings import CleaningSettings
 from pipelines.stages.pipeline import execute, run_pipeline
 from pipelines.stages.run_context import RunContext
 from pipelines.storage.repositories import LibraryRepository

@@ -14,8 +14,9 @@ from pipelines.data.schemas import BOOKS
 from pipelines.data.splits import Part, split_histories
 from pipelines.models.content import ContentRecommender
 from pipelines.models.item_knn import ItemKnnRecommender
+from pipelines.pipeline_settings import TuningSettings
 from pipelines.run_params import RunParams
-from pipelines.settings import Settings, TuningSettings
+from pipelines.settings import Settings
 from pipelines.stages import study, train
 from pipelines.stages.run_context import RunContext
 from pipelines.storage.database import connect

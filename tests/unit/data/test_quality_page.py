@@ -9,7 +9,7 @@ from pipelines.data.profiling import Profile
 from pipelines.data.quality_gate import QualityRules, judge
 from pipelines.data.quality_page import Findings, quality_page
 from pipelines.data.quality_score import Intake, quality_score
-from pipelines.settings import QualityWeights
+from pipelines.pipeline_settings import QualityWeights
 from tests.batches import books, profiled, ratings
 
 FLAGS = (

@@ -3,7 +3,7 @@ import pytest
 from pipelines.data.drift import DriftBounds, drift_between
 from pipelines.data.quality_gate import QualityRules, judge
 from pipelines.data.quality_score import Intake, QualityScore, part_of, quality_score
-from pipelines.settings import QualityWeights
+from pipelines.pipeline_settings import QualityWeights
 from tests.batches import books, profiled, ratings
 
 WEIGHTS = QualityWeights().model_dump()

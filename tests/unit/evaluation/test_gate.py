@@ -7,7 +7,7 @@ import pytest
 from pipelines.evaluation.bootstrap import Difference, paired_difference
 from pipelines.evaluation.gate import Evidence, decide
 from pipelines.evaluation.rival import AgainstChampion, NotCompared, Pair
-from pipelines.settings import GateSettings
+from pipelines.pipeline_settings import GateSettings
 
 NOISE = np.random.default_rng(5).random(200) * 0.2
 BASE = 0.1 + NOISE

@@ -10,7 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from pipelines.errors import ConfigurationError, FeatureOffError
-from pipelines.settings import FlagSettings, Settings
+from pipelines.service_settings import FlagSettings
+from pipelines.settings import Settings
 from serving.flags import LOOK_SECONDS, Feature, Flags
 
 FEATURES = get_args(Feature)

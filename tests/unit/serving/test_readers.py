@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.errors import BookNotFoundError, NoModelError
 from pipelines.models.reranking import UNCHANGED
-from pipelines.settings import CacheSettings
+from pipelines.service_settings import CacheSettings
 from pipelines.storage.cache_keys import list_key
 from serving.bootstrap import Components
 from serving.metrics import ServingMetrics

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from pipelines.errors import ServiceUnavailableError
-from pipelines.settings import ApiSettings
+from pipelines.service_settings import ApiSettings
 from pipelines.stack import free_port
 from pipelines.stages import warm_cache
 

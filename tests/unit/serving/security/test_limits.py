@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from pipelines.settings import RateLimitSettings
+from pipelines.service_settings import RateLimitSettings
 from serving.security.limits import MAX_LEASES, RateLimiter
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from pipelines.credentials.roles import Role
-from pipelines.settings import SecuritySettings
+from pipelines.service_settings import SecuritySettings
 from serving.security.principal import Principal
 from serving.security.tokens import AccessTokens
 
