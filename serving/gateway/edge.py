@@ -135,20 +135,21 @@ class _Exchange:
     def record(self) -> None:
         route = getattr(self._scope.get("route"), "path", "unmatched")
         # Without a status the caller hung up before there was an answer: nginx writes 499 too.
-        record(self._scope, route, self.status or 499, self._started, has_failed=self.has_failed)
+        status = self.status or 499
+        record(self._scope, route, status, self._started)
+        if status < 400 or status == 500 or self.has_failed:  # the rest is nobody's defect
+            parts: Components = self._scope["app"].state.components
+            failed = self.has_failed or status == 500
+            parts.watch.answered(route, reader_of(self._scope["path"]), failed=failed)
 
 
-def record(
-    scope: Scope, route: str, status: int, started: float, *, has_failed: bool = False
-) -> None:
+def record(scope: Scope, route: str, status: int, started: float) -> None:
     """Count and log a request, which began at that time of `perf_counter`."""
     seconds = time.perf_counter() - started
     method = scope["method"] if scope["method"] in _METHODS else "other"
     parts: Components = scope["app"].state.components
     parts.metrics.requests.labels(route, method, str(status)).inc()
     parts.metrics.latency.labels(route).observe(seconds)
-    if status < 400 or status == 500 or has_failed:  # the rest is nobody's defect
-        parts.watch.answered(route, reader_of(scope["path"]), failed=has_failed or status == 500)
     request_id = scope["state"]["request_id"]
     parts.access_log.note(method, route, status, seconds, request_id, quiet=route in _QUIET)
 
