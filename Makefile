@@ -7,7 +7,7 @@ SHARED_OUT := --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up dev test test-unit test-integration test-e2e test-debian-servers test-images drill audit check fix openapi dashboards bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-stack bench-peers clean
+.PHONY: help setup run up dev test test-unit test-integration test-e2e test-debian-servers test-images drill audit check fix openapi dashboards screenshots bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-stack bench-peers clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ openapi: setup ## Renew the snapshot that the API's contract is held against
 
 dashboards: setup ## Write Grafana's dashboards from docker/monitoring/grafana/dashboards.yaml
 	@$(BIN)/python docker/monitoring/grafana/make_dashboards.py
+
+screenshots: setup ## Take the pictures of the documentation; needs Chromium
+	@$(BIN)/python docs/screenshots.py
 
 bench-pipeline: setup ## Time a whole run and its peak memory (ARGS="--source S --data PATH")
 	@$(BIN)/python -m benchmarks.pipeline_run $(ARGS)
