@@ -11,7 +11,6 @@ import redis
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from pipelines import registry
 from pipelines.champion import export_recommendations, load_by_alias
 from pipelines.diagnosis import diagnose
 from pipelines.erasure import act
@@ -19,7 +18,14 @@ from pipelines.erasure.act import forget, lift
 from pipelines.erasure.exports import record
 from pipelines.errors import DataError, StageFailedError, StorageError, UnknownReaderError
 from pipelines.models.bundle import ModelBundle
-from pipelines.registry import CONTENT, RETRAIN_WANTED, ModelVersion, content_of
+from pipelines.registry import (
+    CONTENT,
+    RETRAIN_WANTED,
+    ModelVersion,
+    bundle_folders,
+    content_of,
+    mlflow_registry,
+)
 from pipelines.settings import Settings
 from pipelines.stages.pipeline import execute, run_pipeline
 from pipelines.stages.run_context import RunContext
@@ -246,8 +252,8 @@ class Killed(BaseException):
     ("holder", "name", "call"),
     [
         (ModelBundle, "save", 1),  # marked, not rewritten
-        (registry.shutil, "rmtree", 2),  # exchanged, the old one still there
-        (registry, "content_of", 1),  # exchanged, the tag not set
+        (bundle_folders.shutil, "rmtree", 2),  # exchanged, the old one still there
+        (mlflow_registry, "content_of", 1),  # exchanged, the tag not set
         (RunCopy, "remove", 3),
         (act.exports, "rewrite", 1),
         (act, "drop_cached_lists", 1),
