@@ -86,7 +86,8 @@ def bars(estimates: Series, *, label: str, accent: str | None = None) -> str:
         colours = [ACCENT if name == accent else MUTED for name in estimates]
         values, errors = _columns(estimates)
         axes.barh(_rows(estimates), values, 0.7, color=colours)
-        axes.errorbar(values, _rows(estimates), xerr=errors, **_whiskers(INK, marker="none"))
+        if errors.any():  # numbers that are exact have no whiskers, not even of no length
+            axes.errorbar(values, _rows(estimates), xerr=errors, **_whiskers(INK, marker="none"))
         _name_rows(axes, list(estimates), label)
 
     return _drawn(draw, height=_height(len(estimates)))

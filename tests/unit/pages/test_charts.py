@@ -110,3 +110,9 @@ def test_names_of_points_that_fall_together_do_not(n):
 
 def test_a_bound_that_rounding_put_past_the_mean_draws_no_negative_error():
     assert Estimate(0.1, 0.1 + 1e-17, 0.1 - 1e-17).error == (0, 0)
+
+
+def test_exact_numbers_have_no_whiskers():
+    exact, bounded = Estimate(0.5), Estimate(0.5, 0.4, 0.5)
+    drawn = [bars({"a": estimate}, label="score").count("<use") for estimate in (exact, bounded)]
+    assert drawn[0] == drawn[1] - 2
