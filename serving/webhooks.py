@@ -1,20 +1,17 @@
 """Who is told of events, and what became of those: managed by administrators; knows no HTTP."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from pipelines.errors import WebhookError
 from pipelines.settings import Settings
-from pipelines.storage.audit import Act
+from pipelines.storage.audit import Acting
 from pipelines.storage.outbox import Delivery, Outbox, State
 from pipelines.storage.webhooks import Endpoint, WebhookRepository
 from pipelines.webhooks.endpoints import checked_endpoint
 from serving.security.accounts import Accounts
-
-Acting = Callable[[str, str], Act]
-"""From an action and its target to what is put on record."""
 
 
 class Webhooks:

@@ -1,6 +1,6 @@
 """The record of acts with power: who did what, on what, how it ended."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -24,6 +24,10 @@ class Act:
     action: str
     target: str
     request_id: str | None = None
+
+
+Acting = Callable[[str, str], Act]
+"""From an action and its target to what is put on record."""
 
 
 @dataclass(frozen=True)

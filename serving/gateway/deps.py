@@ -1,12 +1,13 @@
 """What routes ask for in their signatures."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Path, Request
 
 from pipelines.models.reranking import UNCHANGED, Reranking
-from pipelines.storage.audit import Act
+from pipelines.storage.audit import Act, Acting
 from serving.bootstrap import Components
 from serving.gateway.edge import ENCODED_SLASH
 from serving.security.principal import Principal
@@ -44,6 +45,14 @@ UserId = Annotated[str, Depends(_user_id)]
 BookId = Annotated[str, Depends(_book_id)]
 Caller = Annotated[Principal, Depends(_principal)]
 AccountName = Annotated[str, Depends(_account_name)]
+
+
+async def _acting(request: Request, caller: Caller) -> Acting:
+    return partial(Act, caller.actor, request_id=request.state.request_id)
+
+
+ActOf = Annotated[Acting, Depends(_acting)]
+"""What the caller did, from its name and its target."""
 
 
 def allowed(parts: Components, wishes: Reranking) -> Reranking:

@@ -4,14 +4,14 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, status
+from fastapi import APIRouter, Path, Query, status
 from sqlalchemy.orm import Session
 
 from pipelines.credentials.api_keys import ApiKey
 from pipelines.credentials.passwords import refuse_weak
 from pipelines.errors import CacheUnavailableError
 from pipelines.storage.accounts import KeyRepository, UserRepository
-from pipelines.storage.audit import Act, AuditLog
+from pipelines.storage.audit import AuditLog
 from serving.bootstrap import Components
 from serving.gateway.account_schemas import (
     Account,
@@ -23,7 +23,7 @@ from serving.gateway.account_schemas import (
     Password,
     ShownKey,
 )
-from serving.gateway.deps import AccountName, Caller, Parts
+from serving.gateway.deps import AccountName, ActOf, Parts
 from serving.gateway.errors import described
 
 router = APIRouter(prefix="/admin", tags=["admin"], responses=described(422, 503))
@@ -42,7 +42,7 @@ async def users(parts: Parts) -> list[Account]:
     status_code=status.HTTP_201_CREATED,
     responses=described(409),
 )
-async def add_user(asked: NewAccount, request: Request, parts: Parts, caller: Caller) -> Account:
+async def add_user(asked: NewAccount, parts: Parts, act_of: ActOf) -> Account:
     """A reader's name is their id among the readers."""
     hashed = await _hashed(parts, asked.password)
 
@@ -52,12 +52,12 @@ async def add_user(asked: NewAccount, request: Request, parts: Parts, caller: Ca
         return _account(users, asked.name)
 
     what = f"user:{asked.name} {'+'.join(sorted(asked.roles))}"
-    return await parts.security.accounts.act(_act(request, caller, "user.add", what), add)
+    return await parts.security.accounts.act(act_of("user.add", what), add)
 
 
 @router.patch("/users/{name}", summary="Change an account", responses=described(404, 409))
 async def change_user(
-    name: AccountName, asked: AccountChange, request: Request, parts: Parts, caller: Caller
+    name: AccountName, asked: AccountChange, parts: Parts, act_of: ActOf
 ) -> Account:
     """Roles, password, or whether it may be used; its sessions end with any of that."""
     hashed = None if asked.password is None else await _hashed(parts, asked.password)
@@ -69,7 +69,7 @@ async def change_user(
         return _account(users, name)
 
     what = f"user:{name} {'+'.join(sorted(asked.model_fields_set))}"
-    act = _act(request, caller, "user.change", what)
+    act = act_of("user.change", what)
     account = await parts.security.accounts.act(act, change)
     with suppress(CacheUnavailableError):  # each looks at the account before it goes on
         await parts.security.sessions.end_all(name)
@@ -82,9 +82,9 @@ async def change_user(
     status_code=status.HTTP_204_NO_CONTENT,
     responses=described(404),
 )
-async def remove_user(name: AccountName, request: Request, parts: Parts, caller: Caller) -> None:
+async def remove_user(name: AccountName, parts: Parts, act_of: ActOf) -> None:
     """The record of what was done with it stays."""
-    act = _act(request, caller, "user.remove", f"user:{name}")
+    act = act_of("user.remove", f"user:{name}")
     await parts.security.accounts.act(act, lambda s: UserRepository(s).remove(name))
     with suppress(CacheUnavailableError):  # each looks at the account before it goes on
         await parts.security.sessions.end_all(name)
@@ -95,10 +95,10 @@ async def remove_user(name: AccountName, request: Request, parts: Parts, caller:
     summary="End all sessions of an account",
     status_code=status.HTTP_204_NO_CONTENT,
 )
-async def end_sessions(name: AccountName, request: Request, parts: Parts, caller: Caller) -> None:
+async def end_sessions(name: AccountName, parts: Parts, act_of: ActOf) -> None:
     """Access tokens of these sessions end within a minute."""
     await parts.security.sessions.end_all(name)
-    act = _act(request, caller, "user.end_sessions", f"user:{name}")
+    act = act_of("user.end_sessions", f"user:{name}")
     await parts.security.accounts.note(act, "done")
 
 
@@ -115,11 +115,11 @@ async def keys(parts: Parts) -> list[KeyReport]:
     status_code=status.HTTP_201_CREATED,
     responses=described(409),
 )
-async def add_key(asked: NewKey, request: Request, parts: Parts, caller: Caller) -> ShownKey:
+async def add_key(asked: NewKey, parts: Parts, act_of: ActOf) -> ShownKey:
     """The key is in this answer and never shown again."""
     key = ApiKey.new()
     over = None if asked.days is None else datetime.now(UTC) + timedelta(days=asked.days)
-    act = _act(request, caller, "key.add", f"key:{key.key_id} {'+'.join(sorted(asked.roles))}")
+    act = act_of("key.add", f"key:{key.key_id} {'+'.join(sorted(asked.roles))}")
     await parts.security.accounts.act(
         act, lambda s: KeyRepository(s).add(key, asked.name, asked.roles, over)
     )
@@ -134,12 +134,11 @@ async def add_key(asked: NewKey, request: Request, parts: Parts, caller: Caller)
 )
 async def revoke_key(
     key_id: Annotated[str, Path(examples=["k7Qm2x"])],
-    request: Request,
     parts: Parts,
-    caller: Caller,
+    act_of: ActOf,
 ) -> None:
     """It opens nothing after a minute at most; tokens made with it until they expire."""
-    act = _act(request, caller, "key.revoke", f"key:{key_id}")
+    act = act_of("key.revoke", f"key:{key_id}")
     await parts.security.accounts.act(act, lambda s: KeyRepository(s).revoke(key_id))
 
 
@@ -162,7 +161,3 @@ def _account(users: UserRepository, name: str) -> Account:
     user = users.find(name)
     assert user is not None  # noqa: S101 - for mypy: it was there a moment ago
     return Account.of(user)
-
-
-def _act(request: Request, caller: Caller, action: str, target: str) -> Act:
-    return Act(caller.actor, action, target, request.state.request_id)

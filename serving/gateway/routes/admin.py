@@ -3,13 +3,12 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query, Request, status
+from fastapi import APIRouter, HTTPException, Query, status
 
 from pipelines.errors import CacheUnavailableError, ReleaseError
-from pipelines.storage.audit import Act
 from serving.bootstrap import Components
 from serving.gateway.cache_schemas import CacheReport, DroppedLists
-from serving.gateway.deps import Caller, Parts
+from serving.gateway.deps import ActOf, Caller, Parts
 from serving.gateway.errors import described
 from serving.gateway.release_schemas import Move, RollbackWish
 from serving.gateway.schemas import WarmReport
@@ -32,9 +31,8 @@ async def kept(parts: Parts) -> CacheReport:
 
 @router.delete("/cache", summary="Drop kept lists", responses=described(422))
 async def drop(
-    request: Request,
     parts: Parts,
-    caller: Caller,
+    act_of: ActOf,
     user_id: Annotated[
         str | None,
         Query(max_length=256, description="Of this reader alone.", examples=["4213"]),
@@ -42,7 +40,7 @@ async def drop(
 ) -> DroppedLists:
     """Of all readers, or of one; they are computed again. What readers told lately stays."""
     whose = "all" if user_id is None else "reader"  # not which
-    act = Act(caller.actor, "cache.drop", whose, request.state.request_id)
+    act = act_of("cache.drop", whose)
     try:
         dropped = await parts.kept.drop(user_id)
     except CacheUnavailableError:
@@ -53,7 +51,7 @@ async def drop(
 
 
 @router.post("/cache/warm", summary="Warm the cache", status_code=status.HTTP_202_ACCEPTED)
-async def warm(request: Request, parts: Parts, caller: Caller) -> WarmReport:
+async def warm(parts: Parts, act_of: ActOf) -> WarmReport:
     """
     Load the champion if it is new and compute the lists of all its readers.
 
@@ -64,7 +62,7 @@ async def warm(request: Request, parts: Parts, caller: Caller) -> WarmReport:
             503, "the champion is still being looked up: ask again", {"Retry-After": "5"}
         )
     report = WarmReport.model_validate(await parts.warming.warm())
-    act = Act(caller.actor, "cache.warm", f"version:{report.version}", request.state.request_id)
+    act = act_of("cache.warm", f"version:{report.version}")
     await parts.security.accounts.note(act, "done")
     return report
 
@@ -85,14 +83,14 @@ async def warm_state(parts: Parts) -> WarmReport:
     summary="Make another version champion",
     responses=described(404, 409, 422),
 )
-async def rollback(asked: RollbackWish, request: Request, parts: Parts, caller: Caller) -> Move:
+async def rollback(asked: RollbackWish, parts: Parts, caller: Caller, act_of: ActOf) -> Move:
     """
     The one before, or any that passes the checks of a model in service; workers follow at once.
 
     Whoever gets no answer looks at the history first: it may have been done.
     """
     target = "version:before" if asked.to is None else f"version:{asked.to}"
-    act = Act(caller.actor, "model.rollback", target, request.state.request_id)
+    act = act_of("model.rollback", target)
     try:
         move = await parts.releases.roll_back(
             asked.to, who=caller.actor, why=asked.reason, force=asked.force

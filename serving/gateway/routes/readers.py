@@ -1,9 +1,8 @@
 """Readers: made, looked at, erased."""
 
-from fastapi import APIRouter, Request, Response, status
+from fastapi import APIRouter, Response, status
 
-from pipelines.storage.audit import Act
-from serving.gateway.deps import Caller, Parts, UserId
+from serving.gateway.deps import ActOf, Parts, UserId
 from serving.gateway.errors import described
 from serving.gateway.feedback_schemas import ErasureReport, ReaderReport
 
@@ -35,9 +34,7 @@ async def look(parts: Parts, user_id: UserId) -> ReaderReport:
     responses=described(404, 422, 503)
     | {202: {"model": ErasureReport, "description": "Under way"}},
 )
-async def erase(
-    parts: Parts, request: Request, response: Response, caller: Caller, user_id: UserId
-) -> ErasureReport:
+async def erase(parts: Parts, response: Response, act_of: ActOf, user_id: UserId) -> ErasureReport:
     """
     Removes rows, history in every registered model, data of runs, cached lists and feedback.
 
@@ -45,7 +42,7 @@ async def erase(
     finished: ask again, until it answers 200.
     """
     erased = await parts.readers.erase(user_id)
-    act = Act(caller.actor, "reader.erase", "reader", request.state.request_id)  # not whom
+    act = act_of("reader.erase", "reader")  # not whom
     await parts.security.accounts.note(act, "done" if erased.finished else "failed")
     if not erased.finished:
         response.status_code = status.HTTP_202_ACCEPTED

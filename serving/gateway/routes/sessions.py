@@ -2,10 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, status
+from fastapi import APIRouter, Header, HTTPException, Path, Query, status
 
-from pipelines.storage.audit import Act
-from serving.gateway.deps import Caller, Parts, allowed
+from serving.gateway.deps import ActOf, Parts, allowed
 from serving.gateway.errors import described
 from serving.gateway.feedback_schemas import NewSession, VisitReceipt, VisitReport
 from serving.gateway.requests import ReaderQuery
@@ -22,6 +21,9 @@ SessionToken = Annotated[
         examples=["kq0TqB3x…"],
     ),
 ]
+
+REVOKED = "session.end"
+"""What the record calls it."""
 
 router = APIRouter(tags=["sessions"])
 
@@ -84,10 +86,10 @@ async def end(parts: Parts, token: SessionToken) -> None:
     status_code=status.HTTP_204_NO_CONTENT,
     responses=described(503),
 )
-async def revoke_all(request: Request, parts: Parts, caller: Caller) -> None:
+async def revoke_all(parts: Parts, act_of: ActOf) -> None:
     """Of visitors; those of accounts go on."""
     ended = await parts.browsing.revoke_all()
-    await parts.security.accounts.note(_act(request, caller, f"all {ended}"), "done")
+    await parts.security.accounts.note(act_of(REVOKED, f"visitor:all {ended}"), "done")
 
 
 @router.delete(
@@ -98,15 +100,10 @@ async def revoke_all(request: Request, parts: Parts, caller: Caller) -> None:
 )
 async def revoke(
     session: Annotated[str, Path(max_length=64, examples=["9f86d081884c7d659a2feaa0c55ad015"])],
-    request: Request,
     parts: Parts,
-    caller: Caller,
+    act_of: ActOf,
 ) -> None:
     """By its name, the `session` that its visitor was given with the token."""
     if not await parts.browsing.revoke(session):
         raise HTTPException(404, "there is no session of that name, or it has ended")
-    await parts.security.accounts.note(_act(request, caller, session), "done")
-
-
-def _act(request: Request, caller: Caller, session: str) -> Act:
-    return Act(caller.actor, "session.end", f"visitor:{session}", request.state.request_id)
+    await parts.security.accounts.note(act_of(REVOKED, f"visitor:{session}"), "done")

@@ -1,13 +1,11 @@
 """Who is told when something happens."""
 
-from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, status
+from fastapi import APIRouter, Path, Query, status
 
-from pipelines.storage.audit import Act
 from pipelines.storage.outbox import State
-from serving.gateway.deps import Caller, Parts
+from serving.gateway.deps import ActOf, Parts
 from serving.gateway.errors import described
 from serving.gateway.webhook_schemas import (
     DeliveryReport,
@@ -15,7 +13,6 @@ from serving.gateway.webhook_schemas import (
     ShownWebhook,
     WebhookReport,
 )
-from serving.webhooks import Acting
 
 Number = Annotated[int, Path(ge=1, lt=2**31, examples=[1])]
 
@@ -29,9 +26,9 @@ async def webhooks(parts: Parts) -> list[WebhookReport]:
 
 
 @router.post("", summary="Add a webhook", status_code=status.HTTP_201_CREATED)
-async def add(asked: NewWebhook, request: Request, parts: Parts, caller: Caller) -> ShownWebhook:
+async def add(asked: NewWebhook, parts: Parts, act_of: ActOf) -> ShownWebhook:
     """Its secret is in this answer and never shown again. Private addresses are refused."""
-    added = await parts.webhooks.add(asked.url, asked.event_types, _acting(request, caller))
+    added = await parts.webhooks.add(asked.url, asked.event_types, act_of)
     return ShownWebhook.model_validate(added)
 
 
@@ -41,9 +38,9 @@ async def add(asked: NewWebhook, request: Request, parts: Parts, caller: Caller)
     status_code=status.HTTP_204_NO_CONTENT,
     responses=described(404),
 )
-async def remove(webhook_id: Number, request: Request, parts: Parts, caller: Caller) -> None:
+async def remove(webhook_id: Number, parts: Parts, act_of: ActOf) -> None:
     """Nothing is sent there any more, and what was sent is forgotten."""
-    await parts.webhooks.remove(webhook_id, _acting(request, caller))
+    await parts.webhooks.remove(webhook_id, act_of)
 
 
 @router.get("/deliveries", summary="What was sent, and is to be")
@@ -65,13 +62,7 @@ async def deliveries(
     status_code=status.HTTP_202_ACCEPTED,
     responses=described(404),
 )
-async def retry(
-    delivery_id: Number, request: Request, parts: Parts, caller: Caller
-) -> DeliveryReport:
+async def retry(delivery_id: Number, parts: Parts, act_of: ActOf) -> DeliveryReport:
     """Due at once, with all its attempts; Airflow or `bookrec webhooks deliver` sends it."""
-    again = await parts.webhooks.retry(delivery_id, _acting(request, caller))
+    again = await parts.webhooks.retry(delivery_id, act_of)
     return DeliveryReport.model_validate(again)
-
-
-def _acting(request: Request, caller: Caller) -> Acting:
-    return partial(Act, caller.actor, request_id=request.state.request_id)
