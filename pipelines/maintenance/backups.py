@@ -21,6 +21,7 @@ import structlog
 from pipelines.configuration import configured
 from pipelines.errors import StorageError
 from pipelines.maintenance.databases import AIRFLOW, LIBRARY, MLFLOW, present
+from pipelines.maintenance.expired import size_of
 from pipelines.maintenance.snapshot import copy_settled
 from pipelines.release.moving import turn
 from pipelines.settings import Settings
@@ -176,7 +177,7 @@ def _fill(settings: Settings, draft: Path) -> dict[str, Any]:
             "book-recommender": importlib.metadata.version("book-recommender"),
             "postgresql": ping(library),
         },
-        "size": sum(path.stat().st_size for path in draft.rglob("*") if path.is_file()),
+        "size": size_of(draft),
     }
 
 
