@@ -171,13 +171,18 @@ def report(found: Mapping[str, Sequence[Load]]) -> dict[str, Any]:
     return told
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def asked_for(description: str | None) -> argparse.Namespace:
+    """What the command line asks of a benchmark that loads the service."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--books", type=int, default=10_000)
     parser.add_argument("--ratings", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = asked_for(__doc__)
     bundle = bundle_of(arguments.books, arguments.ratings)
     paths = paths_of(len(bundle.users), N_READERS, seed=0)
     readers = paths_of(len(bundle.users), BATCH, seed=0)
