@@ -50,8 +50,7 @@ def _servers(settings: Settings) -> Iterator[Finding]:
 
 
 def _postgres(settings: Settings, kind: str) -> str:
-    assert settings.database_url is not None  # noqa: S101 - prepared settings have it
-    url = settings.database_url.get_secret_value()
+    url = settings.known_database_url
     return f"{ping(url)} at {parse_url(url).render_as_string(hide_password=True)} ({kind})"
 
 

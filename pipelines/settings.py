@@ -194,6 +194,18 @@ class Settings(BaseSettings):
         return self.storage_url or str(self.home / "storage")
 
     @property
+    def known_database_url(self) -> str:
+        """
+        Where our tables are, with its password; prepared settings say it.
+
+        Raises:
+            ConfigurationError: these do not.
+        """
+        if self.database_url is None:
+            raise ConfigurationError("BOOKREC_DATABASE_URL is not set for this process")
+        return self.database_url.get_secret_value()
+
+    @property
     def artifact_root(self) -> Path:
         """The folder that the local MLflow keeps models in."""
         if self.mlflow_artifact_root is not None:

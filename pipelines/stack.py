@@ -146,8 +146,7 @@ def airflow_environment(settings: Settings, *, database: str = "airflow") -> dic
 
 def airflow_database(settings: Settings, database: str = "airflow") -> str:
     """Where Airflow keeps its metadata: `<our database>_<database>`."""
-    assert settings.database_url is not None  # noqa: S101 - prepared settings have it
-    return sibling(settings.database_url.get_secret_value(), database)
+    return sibling(settings.known_database_url, database)
 
 
 def airflow_password_file(settings: Settings) -> Path:

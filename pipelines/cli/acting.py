@@ -54,8 +54,7 @@ def _database() -> Iterator[str]:
     from pipelines.storage.services import running_services
 
     with running_services(get_settings(), redis=False) as settings:
-        assert settings.database_url is not None  # noqa: S101 - for mypy: it is known by now
-        yield settings.database_url.get_secret_value()
+        yield settings.known_database_url
 
 
 def whoami() -> str:

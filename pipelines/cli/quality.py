@@ -34,10 +34,11 @@ def quality(
     from pipelines.storage.services import running_services
     from pipelines.storage.unit_of_work import unit_of_work
 
-    with running_services(get_settings(), redis=False) as settings:
-        assert settings.database_url is not None  # noqa: S101 - for mypy: it is known by now
-        with unit_of_work(settings.database_url.get_secret_value()) as session:
-            profiles = ProfileRepository(session).latest(n)
+    with (
+        running_services(get_settings(), redis=False) as settings,
+        unit_of_work(settings.known_database_url) as session,
+    ):
+        profiles = ProfileRepository(session).latest(n)
     if as_json:
         print_json([_document(profile) for profile in profiles])
         return

@@ -51,10 +51,11 @@ def history(as_json: AsJson = False) -> None:
     from pipelines.storage.services import running_services
     from pipelines.storage.unit_of_work import unit_of_work
 
-    with running_services(get_settings(), redis=False) as settings:
-        assert settings.database_url is not None  # noqa: S101 - for mypy: it is known by now
-        with unit_of_work(settings.database_url.get_secret_value()) as session:
-            moves = AliasMoves(session, settings.registered_model, CHAMPION).all()
+    with (
+        running_services(get_settings(), redis=False) as settings,
+        unit_of_work(settings.known_database_url) as session,
+    ):
+        moves = AliasMoves(session, settings.registered_model, CHAMPION).all()
     if as_json:
         print_json([asdict(move) for move in moves])
     else:

@@ -206,8 +206,7 @@ class _Act:
 
 @contextmanager
 def _erasures(settings: Settings) -> Iterator[tuple[Session, ErasureRepository]]:
-    assert settings.database_url is not None  # noqa: S101 - prepared settings have it
-    with unit_of_work(settings.database_url.get_secret_value()) as session:
+    with unit_of_work(settings.known_database_url) as session:
         yield session, ErasureRepository(session, ErasureKey.of(settings))
 
 

@@ -17,8 +17,7 @@ from pipelines.storage.unit_of_work import unit_of_work
 
 def record(settings: Settings, path: Path, version: ModelVersion) -> None:
     """Note where a list for every reader is written to."""
-    assert settings.database_url is not None  # noqa: S101 - prepared settings have it
-    with unit_of_work(settings.database_url.get_secret_value()) as session:
+    with unit_of_work(settings.known_database_url) as session:
         ExportRepository(session).record(Export(path, library_of(version), version.version))
 
 

@@ -56,8 +56,7 @@ def survey(
 ) -> Survey:
     """Look everywhere, or for one library alone."""
     problems: list[str] = []
-    assert settings.database_url is not None  # noqa: S101 - prepared settings have it
-    url = settings.database_url.get_secret_value()
+    url = settings.known_database_url
     with unit_of_work(url) as session:
         on_record = ErasureRepository(session, ErasureKey.of(settings)).of_reader(user_id, library)
         rows = ReaderRows(session, user_id).counts()

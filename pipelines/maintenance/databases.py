@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from pipelines.errors import ConfigurationError
 from pipelines.settings import Settings
 from pipelines.stack import airflow_database
 from pipelines.storage.database import database_exists
@@ -20,9 +19,7 @@ def addresses(settings: Settings) -> dict[str, str]:
     Raises:
         ConfigurationError: an address is not known to this process.
     """
-    if settings.database_url is None:
-        raise ConfigurationError("BOOKREC_DATABASE_URL is not set for this process")
-    return dict(_addresses(settings, settings.database_url.get_secret_value()))
+    return dict(_addresses(settings, settings.known_database_url))
 
 
 def present(settings: Settings) -> dict[str, str]:

@@ -110,9 +110,8 @@ def _reporting(console: Console) -> Progress:
 
 
 def _readers(settings: Settings) -> list[str]:
-    assert settings.database_url is not None  # noqa: S101 - prepared settings have it
     ids = select(RatingRow.user_id).distinct().order_by(RatingRow.user_id).limit(READERS)
-    with unit_of_work(settings.database_url.get_secret_value()) as session:
+    with unit_of_work(settings.known_database_url) as session:
         return list(session.scalars(ids))
 
 

@@ -12,8 +12,7 @@ from pipelines.storage.unit_of_work import unit_of_work
 
 def expired_deliveries(settings: Settings) -> Iterator[Expired]:
     """All of them as one, if there are any; what still waits to be sent is never among them."""
-    assert settings.database_url is not None  # noqa: S101 - prepared settings have it
-    url = settings.database_url.get_secret_value()
+    url = settings.known_database_url
     before = datetime.now(UTC) - timedelta(days=settings.maintenance.delivery_days)
     with unit_of_work(url) as session:
         count, size = Outbox(session).ended_before(before)

@@ -44,7 +44,6 @@ def _remove(settings: Settings, run_id: str, copies: list[RunCopy]) -> None:
     with RunFolder(settings.storage_root, run_id, mirror=mirror).reserved():
         for copy in copies:
             copy.remove_all()
-    assert settings.database_url is not None  # noqa: S101 - prepared settings have it
     note = f"removed on {datetime.now(UTC):%Y-%m-%d}, when its run had expired"
-    with unit_of_work(settings.database_url.get_secret_value()) as session:
+    with unit_of_work(settings.known_database_url) as session:
         ProfileRepository(session).note_removed_reports([run_id], note)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from pipelines.errors import BookrecError, ConfigurationError
+from pipelines.errors import BookrecError
 from pipelines.maintenance.backups import backups_folder
 from pipelines.maintenance.expired import Expired
 from pipelines.maintenance.expired_deliveries import expired_deliveries
@@ -43,11 +43,10 @@ def prune(settings: Settings, *, dry_run: bool = False) -> Pruned:
         StorageError: a backup is being made, or the database does not answer.
         RegistryError: the registry is out of reach.
     """
-    if settings.database_url is None:
-        raise ConfigurationError("BOOKREC_DATABASE_URL is not set for this process")
+    url = settings.known_database_url
     registry, done = MlflowRegistry.from_settings(settings), Pruned()
     with backups_folder(settings).reserved():
-        with turn(settings.database_url.get_secret_value()) as session:
+        with turn(url) as session:
             kept = kept_versions(settings, registry, session)
             _remove(expired_versions(registry, kept), done, dry_run=dry_run)
         for expired in (

@@ -75,8 +75,7 @@ def erase_again(settings: Settings, missing: list[LedgerEntry]) -> ErasedAgain:
         told = forget(settings, found[entry], library=entry.library, reason=entry.reason)
         problems += told.problems
     if not problems:
-        assert settings.database_url is not None  # noqa: S101 - prepared settings have it
-        with unit_of_work(settings.database_url.get_secret_value()) as session:
+        with unit_of_work(settings.known_database_url) as session:
             erasures = ErasureRepository(session, ErasureKey.of(settings))
             erasures.settle([entry.reader_hash for entry in missing if entry not in found])
     return ErasedAgain(len(missing), problems)
@@ -98,8 +97,7 @@ def _recognised(
 
 def _readers(settings: Settings, library: str) -> Iterator[str]:
     """Everybody of a library, in PostgreSQL and in registered models; some more than once."""
-    assert settings.database_url is not None  # noqa: S101 - prepared settings have it
-    with unit_of_work(settings.database_url.get_secret_value()) as session:
+    with unit_of_work(settings.known_database_url) as session:
         yield from _stored(session, library)
     registry = MlflowRegistry.from_settings(settings)
     for version in registry.versions():

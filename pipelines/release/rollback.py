@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import structlog
 from sqlalchemy.orm import Session
 
-from pipelines.errors import ConfigurationError, ReleaseError, UnknownVersionError
+from pipelines.errors import ReleaseError, UnknownVersionError
 from pipelines.registry import CHAMPION, Registry
 from pipelines.release.moving import Standing, carry_out, settled, turn
 from pipelines.release.servable import check_servable
@@ -56,7 +56,7 @@ def roll_back(
     """
     if not why.strip():
         raise ReleaseError("say why: whoever reads the history will want to know")
-    url, model = _database_url(settings), settings.registered_model
+    url, model = settings.known_database_url, settings.registered_model
     with unit_of_work(url) as session:
         seen = Standing.of(session, registry, model)
         allowed(seen)
@@ -182,9 +182,3 @@ def _overtaken(last: AliasMove) -> str:
         f"{last.who} was faster and made version {last.to_version} champion ({last.why}): "
         "look at `bookrec models history`, and roll back again if it is still wanted"
     )
-
-
-def _database_url(settings: Settings) -> str:
-    if settings.database_url is None:
-        raise ConfigurationError("BOOKREC_DATABASE_URL is not set for this process")
-    return settings.database_url.get_secret_value()

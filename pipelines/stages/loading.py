@@ -96,8 +96,7 @@ def training_after(settings: Settings, libraries: Sequence[str]) -> Training:
 
 
 def _worth(settings: Settings, library: str, learnt: int) -> Training:
-    assert settings.database_url is not None  # noqa: S101 - prepared settings have it
-    with unit_of_work(settings.database_url.get_secret_value()) as session:
+    with unit_of_work(settings.known_database_url) as session:
         loads = LoadRepository(session, library)
         changed, last = loads.changes_since(learnt), loads.last()
         total = last.total if last else 0

@@ -19,7 +19,7 @@ import numpy as np
 import structlog
 from sqlalchemy.orm import Session
 
-from pipelines.errors import ConfigurationError, StorageError
+from pipelines.errors import StorageError
 from pipelines.registry import CHAMPION, RETRAIN_WANTED, DataUsed, MlflowRegistry, Registry
 from pipelines.run_params import OURS, RunParams, unattended_params
 from pipelines.settings import Settings
@@ -120,9 +120,7 @@ class RunContext:
     @property
     def database_url(self) -> str:
         """Where our tables are, with its password."""
-        if self.settings.database_url is None:
-            raise ConfigurationError("BOOKREC_DATABASE_URL is not set for this process")
-        return self.settings.database_url.get_secret_value()
+        return self.settings.known_database_url
 
     @property
     def data_fingerprint(self) -> str:

@@ -9,7 +9,6 @@ import structlog
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.splits import Part
-from pipelines.errors import ConfigurationError
 from pipelines.evaluation.protocol import holdout
 from pipelines.evaluation.tuning import MIN_READERS, Fit, Limits, Tuning, tune
 from pipelines.models.base import SearchSpace
@@ -61,7 +60,7 @@ def tuned(ctx: RunContext, model: str, dataset: Dataset, fit: Fit) -> Tuning | N
         return None
     defaults = _defaults(ctx.settings, model, space)
     name = _study_name(ctx, model, space, defaults)
-    with open_study(_database_url(ctx.settings), name) as study:
+    with open_study(ctx.settings.known_database_url, name) as study:
         # The same randomness for all models: the same readers choose and confirm.
         tuning = tune(study, fit, space, defaults, readers, limits, rng=ctx.rng("tuning"))
     tags = {**ctx.tags(), PIPELINE_RUN: ctx.run_id}
@@ -118,12 +117,6 @@ def _study_name(
     }
     told = json.dumps(depends_on, sort_keys=True, default=str)
     return f"{ctx.run_id}/{model}/{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-
-
-def _database_url(settings: Settings) -> str:
-    if settings.database_url is None:
-        raise ConfigurationError("BOOKREC_DATABASE_URL is not set for this process")
-    return settings.database_url.get_secret_value()
 
 
 def _recorded(tuning: Tuning) -> list[Trial]:

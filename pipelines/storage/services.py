@@ -77,10 +77,9 @@ def is_mlflow_ours(settings: Settings) -> bool:
 
 
 def _completed(settings: Settings) -> Settings:
-    assert settings.database_url is not None  # noqa: S101 - the callers' contract
     tracking, api = settings.mlflow_tracking_uri, settings.api
     if tracking is None:
-        tracking = SecretStr(sibling(settings.database_url.get_secret_value(), "mlflow"))
+        tracking = SecretStr(sibling(settings.known_database_url, "mlflow"))
     if api.admin_token is None:
         token = SecretStr(own_secret(settings.home, "admin-token"))
         api = api.model_copy(update={"admin_token": token})

@@ -60,8 +60,7 @@ class Courier:
     @classmethod
     def of(cls, settings: Settings) -> "Courier":
         """From prepared settings."""
-        assert settings.database_url is not None  # noqa: S101 - the callers' contract
-        url = settings.database_url.get_secret_value()
+        url = settings.known_database_url
         return cls(url, Sender(settings), settings.webhooks.retry_seconds)
 
     def deliver_due(self, seconds: float) -> dict[str, int]:
