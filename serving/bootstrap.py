@@ -30,6 +30,7 @@ from serving.last_model import LastModel
 from serving.local_cache import LocalCache
 from serving.metrics import ServingMetrics
 from serving.model_slot import ModelSlot, SlotObserver
+from serving.model_thread import ModelThread
 from serving.promotion_watch import PromotionWatch
 from serving.readers import Readers
 from serving.recommending.readers import Recommendations
@@ -55,6 +56,7 @@ class Components:
     slot: ModelSlot
     trial: Trial | None
     models: ReadersModels
+    thread: ModelThread
     announcements: Announcements | None
     cache: RecommendationCache
     bulk_cache: RecommendationCache
@@ -90,6 +92,7 @@ class Components:
             finally:
                 self.models.stop()
                 await self.warming.stop()
+                self.thread.close()
                 await self.figures.stop()
                 await self.cache.close()
                 await self.bulk_cache.close()
@@ -142,7 +145,7 @@ def assemble(
     slots = [slot] if on_trial is None else [slot, on_trial]
     metrics = ServingMetrics(*slots)
     trial = Trial(on_trial, settings.ab_test) if on_trial is not None else None
-    models = ReadersModels(slot, trial, metrics)
+    models, thread = ReadersModels(slot, trial, metrics), ModelThread()
     watch = PromotionWatch(settings, trial, metrics.rollbacks)
     if settings.database_url is not None:  # else there is no record of what was promoted
         slot.observe(watch)
@@ -156,12 +159,15 @@ def assemble(
         slot=slot,
         trial=trial,
         models=models,
+        thread=thread,
         announcements=_announcements(settings, slots),
         cache=cache,
         bulk_cache=bulk_cache,
-        recommendations=Recommendations(models, cache, settings.cache, name, metrics),
-        shelves=Shelves(slot, metrics),
-        warming=CacheWarming(slot, bulk_cache, settings.cache, name, counted=metrics.warm_ups),
+        recommendations=Recommendations(models, thread, cache, settings.cache, name, metrics),
+        shelves=Shelves(slot, thread, metrics),
+        warming=CacheWarming(
+            slot, thread, bulk_cache, settings.cache, name, counted=metrics.warm_ups
+        ),
         kept=AnswerKeeper(
             slot, cache, bulk_cache, local_cache, generations, metrics, settings.cache, name
         ),

@@ -10,13 +10,15 @@ from typing import Protocol, cast
 from redis.asyncio import RedisCluster
 
 from pipelines.errors import CacheUnavailableError
-from serving.gathered_reads import GatheredReads
+from serving.gathering import Gathering
 from serving.redis_guard import GuardedRedis
 
 SCANNED = 1_000
 """Keys that Redis looks at before it answers others."""
 MOST_BYTES = 64 * 1024
 """Of a value that is appended to."""
+READS_AT_ONCE = 64
+"""Requests whose keys go into one question: it costs a client more than what it asks for."""
 
 
 class RecommendationCache(Protocol):
@@ -117,18 +119,20 @@ class RedisCache:
         client = self._guard.client
         # Nodes of a cluster are asked each for what it has.
         self._mget = client.mget_nonatomic if isinstance(client, RedisCluster) else client.mget
-        self._reads = GatheredReads(self._asked)
+        self._reads = Gathering(self._read, at_once=READS_AT_ONCE)
 
     async def get(self, key: str) -> bytes | None:
         # Typed for both settings of decode_responses, which is off.
         return cast("bytes | None", await self._guard.ask(lambda: self._redis.get(key)))
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        return await self._reads.values(keys) if keys else []
+        return await self._reads.answer(keys) if keys else []
 
-    async def _asked(self, keys: Sequence[str]) -> list[bytes | None]:
-        values = await self._guard.ask(lambda: self._mget(keys))
-        return cast("list[bytes | None]", values)
+    async def _read(self, asked: Sequence[Sequence[str]]) -> list[list[bytes | None]]:
+        together = [key for keys in asked for key in keys]
+        found = await self._guard.ask(lambda: self._mget(together))
+        values = iter(cast("list[bytes | None]", found))
+        return [[next(values) for _ in keys] for keys in asked]
 
     async def put(self, values: Mapping[str, bytes], ttl_seconds: int) -> None:
         pipeline = self._redis.pipeline(transaction=False)

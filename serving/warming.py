@@ -8,7 +8,9 @@ both under the model's version and short-lived, so a worker that dies leaves not
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -21,6 +23,7 @@ from pipelines.service_settings import CacheSettings
 from pipelines.storage.cache_keys import cache_key, list_key
 from serving.cache import RecommendationCache
 from serving.model_slot import LoadedModel, ModelSlot
+from serving.model_thread import ModelThread, Wish
 from serving.written_list import WrittenList
 
 log = structlog.get_logger()
@@ -57,12 +60,14 @@ class CacheWarming:
 
     Args:
         slot: Holds the model; a warm-up stops when it holds another.
+        thread: Where it works, between what readers ask.
         cache: Should be patient: a batch is a large write that no reader waits for.
     """
 
     def __init__(
         self,
         slot: ModelSlot,
+        thread: ModelThread,
         cache: RecommendationCache,
         settings: CacheSettings,
         model_name: str,
@@ -70,6 +75,7 @@ class CacheWarming:
         counted: Counter,
     ) -> None:
         self._slot = slot
+        self._thread = thread
         self._cache = cache
         self._settings = settings
         self._model_name = model_name
@@ -141,18 +147,23 @@ class CacheWarming:
             await self._finish(model, replace(state, seconds=_seconds_since(started)))
 
     async def _warm_batch(self, model: LoadedModel, ids: list[str]) -> None:
-        values = await asyncio.to_thread(self._compute, model, ids)
+        values = dict(await self._thread.in_pieces(partial(self._compute, model), ids))
         if values:
             await self._cache.put(values, self._settings.ttl_seconds)
 
-    def _compute(self, model: LoadedModel, ids: list[str]) -> dict[str, bytes]:
-        length = self._settings.list_length
-        answers = ((i, model.bundle.recommend(i, length)) for i in ids)
-        lists = {i: WrittenList.of(a.items) for i, a in answers if a.source != FALLBACK}
-        return {
-            list_key(self._model_name, model.label, length, user_id): books.value
-            for user_id, books in lists.items()
-        }
+    def _compute(self, model: LoadedModel, ids: Sequence[str]) -> list[tuple[str, bytes]]:
+        """Keys and lists of those readers who have one of their own."""
+        bundle, wish = model.bundle, Wish(self._settings.list_length, explain=True)
+        histories = [bundle.history_of((), user_id) for user_id in ids]
+        answers = bundle.recommend_to(histories, **wish._asdict())
+        return [
+            (
+                list_key(self._model_name, model.label, wish.n, user_id),
+                WrittenList.of(a.items).value,
+            )
+            for user_id, a in zip(ids, answers, strict=True)
+            if a.source != FALLBACK
+        ]
 
     async def _publish(self, model: LoadedModel, state: WarmState, ttl_seconds: int) -> None:
         notes = {self._key(model, "warm-up"): _STATES.dump_json(state)}

@@ -1,14 +1,14 @@
 """What readers can ask for themselves; knows nothing of HTTP."""
 
-import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
 from pipelines.data.interactions import History
 from pipelines.errors import CacheUnavailableError
-from pipelines.models.answers import Answer, Read
+from pipelines.models.answers import Read
 from pipelines.models.lists import FALLBACK
 from pipelines.models.reranking import UNCHANGED, Reranking
 from pipelines.service_settings import CacheSettings
@@ -19,6 +19,7 @@ from serving.feedback.recent import reads_of
 from serving.local_cache import SingleFlight
 from serving.metrics import ServingMetrics
 from serving.model_slot import LoadedModel
+from serving.model_thread import ModelThread, Wish
 from serving.recommending.paging import (
     Page,
     ServedAnswer,
@@ -49,12 +50,14 @@ class Recommendations:
     def __init__(
         self,
         models: ReadersModels,
+        thread: ModelThread,
         cache: RecommendationCache,
         settings: CacheSettings,
         model_name: str,
         metrics: ServingMetrics,
     ) -> None:
         self._models = models
+        self._thread = thread
         self._cache = cache
         self._settings = settings
         self._model_name = model_name
@@ -68,12 +71,12 @@ class Recommendations:
         """Books for a reader, best first; popular ones for an unknown reader."""
         model = self._models.loaded_for(user_id)
         skip = skipped(page.cursor, model.label)
-        part = _Part(page.n, skip, explain)
+        wish = Wish(page.n, skip, explain, reranking)
         if reranking == UNCHANGED and skip + page.n <= self._settings.list_length:
-            books, source = await self._cached_or_computed(model, user_id, part)
+            books, source = await self._cached_or_computed(model, user_id, wish)
         else:
             (history,) = await self._histories(model, [user_id])
-            answer = await self._computed(model, history, *part, reranking)
+            answer = await self._thread.answer(model, history, wish)
             books, source = WrittenList.of(answer.items), answer.source
         known = model.bundle.users.parse(user_id)
         cursor = cursor_behind(model, page, skip, len(books))
@@ -89,7 +92,7 @@ class Recommendations:
         model = self._models.loaded()
         skip = skipped(page.cursor, model.label)
         history = model.bundle.history_of(read)
-        answer = await self._computed(model, history, page.n, skip, explain, reranking)
+        answer = await self._thread.answer(model, history, Wish(page.n, skip, explain, reranking))
         unknown = unknown_books(model, [book.book_id for book in read])
         return self._given(turned(model, page, skip, answer, unknown=unknown))
 
@@ -105,7 +108,7 @@ class Recommendations:
             (history,) = await self._histories(model, [reader])
         else:
             history = model.bundle.history_of(reader)
-        answer = await self._computed(model, history, n, 0, explain, among)
+        answer = await self._thread.answer(model, history, Wish(n, 0, explain, among))
         unknown = unknown_books(model, book_ids)
         return self._given(ServedAnswer(answer.items, answer.source, model.number, unknown=unknown))
 
@@ -120,9 +123,8 @@ class Recommendations:
         given: dict[str, ServedList] = {}
         for model, readers in groups.values():
             histories = await self._histories(model, readers)
-            answers = await asyncio.to_thread(
-                _written, model, readers, histories, n, explain=explain, reranking=reranking
-            )
+            write = partial(_written, model, Wish(n, 0, explain, reranking))
+            answers = await self._thread.in_pieces(write, [*zip(readers, histories, strict=True)])
             given |= dict(zip(readers, answers, strict=True))
         return [self._given(given[user_id]) for user_id in user_ids]
 
@@ -130,33 +132,21 @@ class Recommendations:
         self._lists.labels(answer.source, str(answer.model_version)).inc()
         return answer
 
-    async def _computed(
-        self,
-        model: LoadedModel,
-        history: History,
-        n: int,
-        skip: int,
-        explain: bool,
-        reranking: Reranking,
-    ) -> Answer:
-        (answer,) = await asyncio.to_thread(
-            model.bundle.recommend_to, [history], n, skip=skip, explain=explain, reranking=reranking
-        )
-        return answer
-
     async def _histories(self, model: LoadedModel, user_ids: Sequence[str]) -> list[History]:
         """What readers have met, with what was heard of them since the model learnt."""
         keys = [recent_key(self._model_name, user_id) for user_id in user_ids]
         heard = await self._values(keys) or [None] * len(keys)
-        return await asyncio.to_thread(
-            lambda: [
-                model.bundle.history_of(reads_of(value), user_id)
-                for user_id, value in zip(user_ids, heard, strict=True)
-            ]
+
+        def history(known: tuple[str, bytes | None]) -> History:
+            user_id, value = known
+            return model.bundle.history_of(reads_of(value), user_id)
+
+        return await self._thread.in_pieces(
+            lambda some: [*map(history, some)], [*zip(user_ids, heard, strict=True)]
         )
 
     async def _cached_or_computed(
-        self, model: LoadedModel, user_id: str, part: "_Part"
+        self, model: LoadedModel, user_id: str, part: Wish
     ) -> tuple[WrittenList, str]:
         """
         A part of a reader's plain list, and where it came from.
@@ -178,11 +168,11 @@ class Recommendations:
         ):
             return whole.page(part.n, part.skip), CACHE
         is_kept = found is not None and self._cache.keeps
-        wanted = _Part(length, 0, explain=True) if is_kept else part
+        wanted = Wish(length, explain=True) if is_kept else part
 
         async def compute() -> tuple[WrittenList, str]:
             history = model.bundle.history_of(reads_of(heard), user_id)
-            answer = await self._computed(model, history, *wanted, UNCHANGED)
+            answer = await self._thread.answer(model, history, wanted)
             books = WrittenList.of(answer.items)
             if is_kept and answer.source != FALLBACK:
                 await self._store(key, books)
@@ -217,33 +207,20 @@ class Recommendations:
             self._operations.labels("stored").inc()
 
 
-class _Part(NamedTuple):
-    """Of a list: what is computed, or taken from what is kept."""
-
-    n: int
-    skip: int
-    explain: bool
-
-
 def _written(
-    model: LoadedModel,
-    user_ids: Sequence[str],
-    histories: Sequence[History],
-    n: int,
-    *,
-    explain: bool,
-    reranking: Reranking,
+    model: LoadedModel, wish: Wish, readers: Sequence[tuple[str, History]]
 ) -> list[ServedList]:
-    """A list for each reader from what they have met; the work of a thread."""
-    answers = model.bundle.recommend_to(histories, n, explain=explain, reranking=reranking)
-    known = map(model.bundle.users.parse, user_ids)
+    """A list for each reader from what they have met; the work of the model's thread."""
+    answers = model.bundle.recommend_to([history for _, history in readers], **wish._asdict())
+    ids = [user_id for user_id, _ in readers]
+    known = map(model.bundle.users.parse, ids)
     return [
         ServedList(
             WrittenList.of(answer.items),
             answer.source,
             model.number,
             user_id if found is None else found,
-            explain=explain,
+            explain=wish.explain,
         )
-        for user_id, found, answer in zip(user_ids, known, answers, strict=True)
+        for user_id, found, answer in zip(ids, known, answers, strict=True)
     ]

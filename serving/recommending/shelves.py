@@ -1,7 +1,8 @@
 """What can be asked of the books, whoever asks; knows nothing of HTTP."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from pipelines.errors import BookNotFoundError
@@ -9,7 +10,11 @@ from pipelines.models.answers import Answer
 from pipelines.models.reranking import Reranking
 from serving.metrics import ServingMetrics
 from serving.model_slot import LoadedModel, ModelSlot
+from serving.model_thread import ModelThread
 from serving.recommending.paging import Page, ServedAnswer, skipped, turned, unknown_books
+
+Run = Callable[[Callable[[], Answer]], Awaitable[Answer]]
+"""Where an answer is made."""
 
 
 class Shelves:
@@ -20,8 +25,9 @@ class Shelves:
     where a part is asked for that it does not have; CursorError for a cursor that leads nowhere.
     """
 
-    def __init__(self, slot: ModelSlot, metrics: ServingMetrics) -> None:
+    def __init__(self, slot: ModelSlot, thread: ModelThread, metrics: ServingMetrics) -> None:
         self._slot = slot
+        self._thread = thread
         self._lists = metrics.recommendations
 
     async def similar(
@@ -58,7 +64,8 @@ class Shelves:
         def ask(skip: int) -> Answer:
             return model.bundle.search(text, page.n, skip=skip, reranking=reranking)
 
-        return await self._asked(model, page, ask)
+        # Not in the models' thread: whoever turns texts into vectors may be another server.
+        return await self._asked(model, page, ask, run=asyncio.to_thread)
 
     async def popular(self, page: Page, reranking: Reranking) -> ServedAnswer:
         """What most readers like."""
@@ -98,9 +105,16 @@ class Shelves:
         return await asyncio.to_thread(lambda: catalogue.genre_sizes)
 
     async def _asked(
-        self, model: LoadedModel, page: Page, ask: Callable[[int], Answer], **told: Any
+        self,
+        model: LoadedModel,
+        page: Page,
+        ask: Callable[[int], Answer],
+        *,
+        run: Run | None = None,
+        **told: Any,
     ) -> ServedAnswer:
         skip = skipped(page.cursor, model.label)
-        answer = turned(model, page, skip, await asyncio.to_thread(ask, skip), **told)
+        made = await (run or self._thread.run)(partial(ask, skip))
+        answer = turned(model, page, skip, made, **told)
         self._lists.labels(answer.source, str(answer.model_version)).inc()
         return answer

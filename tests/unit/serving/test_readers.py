@@ -10,6 +10,7 @@ from pipelines.service_settings import CacheSettings
 from pipelines.storage.cache_keys import list_key
 from serving.bootstrap import Components
 from serving.metrics import ServingMetrics
+from serving.model_thread import ModelThread
 from serving.recommending.paging import Page, ServedList
 from serving.recommending.readers import Recommendations
 from serving.written_list import WrittenList
@@ -131,7 +132,9 @@ async def test_a_longer_cached_length_counts_at_once(shelf: Shelf, cache: FakeCa
     shelf.publish(bundle())
     models, metrics = parts(shelf).models, ServingMetrics(shelf.slot())
     short, long = (
-        Recommendations(models, cache, CacheSettings(list_length=length), "model", metrics)
+        Recommendations(
+            models, ModelThread(), cache, CacheSettings(list_length=length), "model", metrics
+        )
         for length in (5, 50)
     )
     assert len((await short.recommend("3", Page(5))).books) == 5

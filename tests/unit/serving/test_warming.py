@@ -25,9 +25,9 @@ class Held(FakeBundle):
         super().__init__(model.users, model.books)
         self.let = threading.Semaphore(BATCH_SIZE + 1)  # the slot's question, then one batch
 
-    def recommend(self, user_id: str, n: int, *, explain: bool = True):
+    def recommend(self, user_id: str, n: int, *, skip: int = 0, explain: bool = True):
         assert self.let.acquire(timeout=5)
-        return super().recommend(user_id, n, explain=explain)
+        return super().recommend(user_id, n, skip=skip, explain=explain)
 
 
 @pytest.fixture
