@@ -39,6 +39,7 @@ from serving.redis_guard import GuardedRedis
 from serving.refusal_events import RefusalEvents
 from serving.releases import Releases
 from serving.security.components import Security, compose_security
+from serving.settled_memory import SettledMemory
 from serving.tracking import tracking_uri
 from serving.warming import CacheWarming
 from serving.webhooks import Webhooks
@@ -208,10 +209,11 @@ def _forget(settings: Settings, user_id: str, library: str) -> Told:
 
 
 def _observers(settings: Settings) -> list[SlotObserver]:
-    if settings.database_url is None:  # then there is no outbox to write to
-        return []
-    url = settings.database_url.get_secret_value()
-    return [RefusalEvents(url, settings.registered_model)]
+    observers: list[SlotObserver] = [SettledMemory()]
+    if settings.database_url is not None:  # else there is no outbox to write to
+        url = settings.database_url.get_secret_value()
+        observers.append(RefusalEvents(url, settings.registered_model))
+    return observers
 
 
 def _cache(settings: Settings, timeout_seconds: float) -> RecommendationCache:

@@ -1,0 +1,27 @@
+"""What stays for good, left out when Python looks for cycles that nobody refers to."""
+
+import gc
+
+from serving.model_slot import ModelSlot, SlotObserver
+
+
+class SettledMemory(SlotObserver):
+    """
+    Tells the collector, once for each model, that what is there now is there to stay.
+
+    Else it looks at all of it every few seconds under load: 300,000 objects, most of them made by
+    imports, take it a fifth of a second, in which the worker answers nobody. What the model before
+    left behind goes at the same time.
+    """
+
+    def __init__(self) -> None:
+        self._settled: str | None = None
+
+    def looked(self, slot: ModelSlot) -> None:
+        model = slot.current
+        if model is None or model.label == self._settled:
+            return
+        self._settled = model.label
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
