@@ -80,8 +80,7 @@ def normalised(scores: Scores, seen: BookNums | None = None) -> Scores | None:
         return np.isfinite(scores).astype(np.float32)
     unit = np.subtract(scores, low, out=unseen)
     unit /= high - low
-    np.maximum(unit, 0, out=unit)
-    np.minimum(unit, 1, out=unit)
+    np.clip(unit, 0, 1, out=unit)
     return np.sqrt(unit, out=unit)
 
 
