@@ -1,6 +1,6 @@
 """Books of the same kind: texts as vectors, so that a book nobody has read has a place too."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +20,15 @@ from pipelines.models.base import (
     Range,
     RankedBooks,
     Recommender,
+    ScoreMatrix,
     Scores,
     SearchSpace,
+    silence,
 )
 from pipelines.models.documents import FieldWeights, book_texts, document_matrix
 from pipelines.models.embeddings.base import TFIDF
 from pipelines.models.embeddings.factory import Embedded, embed_texts
-from pipelines.models.item_weights import csr_over
+from pipelines.models.item_weights import csr_over, sums_of_rows
 from pipelines.models.neighbours import NeighbourLists, RowProducts
 from pipelines.models.search.lexical_index import LexicalIndex
 from pipelines.models.search.text_search import TextSearch
@@ -191,9 +193,16 @@ class ContentRecommender(Recommender):
 
     def score(self, history: History) -> Scores:
         """Between 0 and 1; -inf for a book that is near to no liked one."""
-        rows, shares = self._near_liked(history.liked)
-        scores = np.full(len(self.neighbours_), -np.inf, np.float32)
-        scores[rows.indices] = (rows.T @ shares)[rows.indices]
+        scores: Scores = self.score_many([history])[0]
+        return scores
+
+    def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
+        """The same of each."""
+        liked = [history.liked for history in histories]
+        sums = sums_of_rows(self._sharpened, liked)
+        sums /= np.array([[_total(each)] for each in liked])
+        scores: ScoreMatrix = sums.astype(np.float32)
+        silence(scores, scores == 0)
         return scores
 
     def similarity(self, book_num: int) -> Scores:
@@ -202,14 +211,10 @@ class ContentRecommender(Recommender):
 
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """The term of each liked book in the sum that is the score."""
-        rows, shares = self._near_liked(history.liked)
-        terms = rows[:, book_nums].toarray().T * shares
+        liked = history.liked
+        near = self._sharpened[liked.book_nums][:, book_nums].toarray()
+        terms = near.T * (liked.weights / _total(liked))
         return terms.astype(np.float32)
-
-    def _near_liked(self, liked: History) -> tuple[sparse.csr_array, npt.NDArray[np.float64]]:
-        """Each liked book's row of nearness to the power, and its share of the weights."""
-        weights = liked.weights.astype(np.float64)
-        return self._sharpened[liked.book_nums], weights / max(weights.sum(), 1e-12)
 
     @cached_property
     def _sharpened(self) -> sparse.csr_array:
@@ -243,6 +248,11 @@ class ContentRecommender(Recommender):
         model.words_ = LexicalIndex.load(folder / WORDS)
         model._ready()
         return model
+
+
+def _total(liked: History) -> float:
+    """Of the weights; not 0, which nothing could be divided by."""
+    return max(float(liked.weights.sum(dtype=np.float64)), 1e-12)
 
 
 def _latent(documents: sparse.csr_array, size: int, rng: np.random.Generator) -> Vectors:

@@ -2,7 +2,7 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -14,7 +14,7 @@ from scipy import sparse
 
 from pipelines.data.interactions import History, TrainingData
 from pipelines.models.artifact import Array, read_artifact, write_artifact
-from pipelines.models.base import BookNums, ModelConfig, Recommender, Scores, silence
+from pipelines.models.base import BookNums, ModelConfig, Recommender, ScoreMatrix, Scores, silence
 
 BLOCK_ROWS = 256
 PRODUCT_CELLS = 2**23
@@ -67,10 +67,13 @@ class ItemWeightsRecommender(Recommender):
 
     def score(self, history: History) -> Scores:
         """Weighted sums; -inf for a book that no liked one speaks of."""
-        profile = history.profile(self.recency_)
-        # In float64, so that equal sums are equal in whatever order their terms come.
-        sums = self.matrix_[profile.book_nums].T @ profile.weights.astype(np.float64)
-        scores: Scores = sums.astype(np.float32)
+        scores: Scores = self.score_many([history])[0]
+        return scores
+
+    def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
+        """The same of each."""
+        profiles = [history.profile(self.recency_) for history in histories]
+        scores: ScoreMatrix = sums_of_rows(self.matrix_, profiles).astype(np.float32)
         silence(scores, scores == 0)
         return scores
 
@@ -134,6 +137,30 @@ def csr_over(
     # Of one integer type with the indices, or scipy would copy these into that of both.
     starts = indptr.astype(sparse.get_index_dtype(maxval=len(indices)))
     return sparse.csr_array((weights, indices, starts), shape=(n_books, n_books))
+
+
+def sums_of_rows(matrix: sparse.csr_array, profiles: Sequence[History]) -> npt.NDArray[np.float64]:
+    """
+    The rows of each profile's books, added up by their weights.
+
+    All at once, because to ask scipy takes as long as the sums of one profile do. In float64, so
+    that equal sums are equal in whatever order their terms come.
+
+    Returns:
+        Shape (n_profiles, n_columns).
+    """
+    rows = matrix[np.concatenate([profile.book_nums for profile in profiles])]
+    weights = np.concatenate([profile.weights for profile in profiles]).astype(np.float64)
+    n_columns = matrix.shape[1]
+    size = n_columns * len(profiles)
+    cells = rows.indices
+    if len(profiles) > 1:  # each profile's cells lie behind those of the one before
+        nums = np.repeat(np.arange(len(profiles)), [len(profile) for profile in profiles])
+        first = (nums * n_columns).astype(sparse.get_index_dtype(maxval=size))
+        cells = cells + np.repeat(first, np.diff(rows.indptr))
+    columns = sparse.csc_array((rows.data, cells, rows.indptr), shape=(size, len(weights)))
+    sums: npt.NDArray[np.float64] = columns @ weights
+    return sums.reshape(len(profiles), n_columns)
 
 
 def inverse_power(sums: npt.NDArray[np.floating], exponent: float) -> npt.NDArray[np.float32]:
