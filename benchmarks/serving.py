@@ -119,6 +119,13 @@ def batch_ratio(program: Program, paths: Sequence[str], rounds: int) -> list[flo
     return ratios
 
 
+def cold_start(program: Program) -> float:
+    """Seconds from nothing until it is ready, which it is with a model only."""
+    started = time.perf_counter()
+    with served(program):
+        return time.perf_counter() - started
+
+
 def second_worker(settings: Settings, paths: Sequence[str]) -> int:
     """Bytes by which the service grows with a second worker; what both share counts once."""
     grown = []
@@ -194,13 +201,21 @@ def main() -> None:
         told = report(found)
         ratios = batch_ratio(service(settings, "batch", VARIANTS["computed"]), readers, 3)
         size, grown = size_of(settings.home / "bundle"), second_worker(settings, paths)
+        starts = [cold_start(service(settings, f"start-{n}", {})) for n in range(arguments.rounds)]
     times = Spread.of(ratios)
     print(f"\n{len(readers):,} readers in one request: {times} times faster than one by one")
     held, model = f"{grown / 2**20:.0f} MiB", f"{size / 2**20:.0f} MiB"
     print(f"A second worker takes {held}, its interpreter included; the model has {model}")
+    print(f"Ready {Spread.of(starts)} s after its start")
     write_results(
         RESULTS / f"serving-{arguments.books}.json",
-        {"servers": told, "batch_ratios": ratios, "model": size, "second_worker": grown},
+        {
+            "servers": told,
+            "batch_ratios": ratios,
+            "model": size,
+            "second_worker": grown,
+            "cold_start_seconds": starts,
+        },
     )
 
 
