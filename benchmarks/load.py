@@ -21,6 +21,7 @@ request = function()
   at = at % n + 1
   return wrk.format("GET", paths[at])
 end
+delay = function() return math.random(0, PAUSE) end
 done = function(summary, latency)
   io.write(string.format(
     '\\nRESULT {"requests": %d, "microseconds": %d, "failed": %d, "p50": %d, "p99": %d}\\n',
@@ -44,6 +45,12 @@ class Load:
     p50: float
     p99: float
     failed: int
+    connections: int
+
+    @property
+    def pause_for_half(self) -> float:
+        """Milliseconds that each connection has to wait after an answer, to ask half as often."""
+        return 2 * self.connections / self.requests_per_second * 1000
 
 
 def load(
@@ -53,9 +60,12 @@ def load(
     *,
     seconds: float,
     connections: int = 32,
+    pause: float = 0,
 ) -> Load:
     """
     Ask for the paths in turn, on so many connections, for so long.
+
+    Each connection waits after an answer, for anything up to twice `pause` milliseconds.
 
     Raises:
         ConfigurationError: `wrk` is not installed.
@@ -65,7 +75,8 @@ def load(
     with tempfile.TemporaryDirectory(prefix="bookrec-benchmark-") as folder:
         (Path(folder) / "paths").write_text("\n".join(paths) + "\n")
         script = Path(folder) / "load.lua"
-        script.write_text(SCRIPT.replace("PATHS", str(Path(folder) / "paths")))
+        filled = SCRIPT.replace("PATHS", str(Path(folder) / "paths"))
+        script.write_text(filled.replace("PAUSE", f"{2 * pause:.0f}"))
         command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds:.0f}s"]
         before, own_before = _cpu_seconds(servers), _cpu_of_children()
         told = subprocess.run(
@@ -81,6 +92,7 @@ def load(
         p50=result["p50"] / 1000,
         p99=result["p99"] / 1000,
         failed=result["failed"],
+        connections=connections,
     )
 
 

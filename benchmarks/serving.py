@@ -10,7 +10,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,22 +85,34 @@ def warmed(program: Program, paths: Sequence[str]) -> None:
             client.get(path).raise_for_status()
 
 
+@dataclass(frozen=True)
+class Found:
+    """What each program did, round by round, in the order of the programs."""
+
+    full: Mapping[str, Sequence[Load]]
+    """On as many requests as it can answer."""
+    half: Mapping[str, Sequence[Load]]
+    """On half as many."""
+
+
 def measure(
     programs: Sequence[Program], paths: Sequence[str], *, rounds: int, seconds: float
-) -> dict[str, list[Load]]:
+) -> Found:
     """Each program under load in turn, and that several times over; all of them run meanwhile."""
-    found: dict[str, list[Load]] = {program.name: [] for program in programs}
+    full: dict[str, list[Load]] = {program.name: [] for program in programs}
+    half: dict[str, list[Load]] = {program.name: [] for program in programs}
     with ExitStack() as stack:
         processes = {p.name: stack.enter_context(served(p)) for p in programs}
         for program in programs:
             warmed(program, paths)
         for _ in range(rounds):
             for program in programs:
-                told = load(
-                    program.address or "", paths, [processes[program.name]], seconds=seconds
+                ask = partial(
+                    load, program.address or "", paths, [processes[program.name]], seconds=seconds
                 )
-                found[program.name].append(told)
-    return found
+                full[program.name].append(told := ask())
+                half[program.name].append(ask(pause=told.pause_for_half))
+    return Found(full, half)
 
 
 def batch_ratio(program: Program, paths: Sequence[str], rounds: int) -> list[float]:
@@ -153,27 +166,35 @@ def settled_bytes(process: psutil.Process, program: Program, paths: Sequence[str
             time.sleep(SETTLING_SECONDS)
 
 
-def report(found: Mapping[str, Sequence[Load]]) -> dict[str, Any]:
+def report(found: Found) -> dict[str, Any]:
     """A table of medians, and ratios of requests per second and of CPU within a round."""
     rows, told = [], {}
-    for name, loads in found.items():
-        pairs = list(zip(loads, found[BASE], strict=True))
+    for name, loads in found.full.items():
+        pairs = list(zip(loads, found.full[BASE], strict=True))
         speed = Spread.of([a.requests_per_second / b.requests_per_second for a, b in pairs])
         cpu = Spread.of([a.cpu_microseconds / b.cpu_microseconds for a, b in pairs])
-        rate, spent, tail = (
+        halves = found.half[name]
+        rate, spent, tail, half_tail = (
             Spread.of(values).median
             for values in (
                 [each.requests_per_second for each in loads],
                 [each.cpu_microseconds for each in loads],
                 [each.p99 / each.p50 for each in loads],
+                [each.p99 / each.p50 for each in halves],
             )
         )
-        failed = sum(each.failed for each in loads)
+        failed = sum(each.failed for each in (*loads, *halves))
+        tails = f"{tail:.1f}", f"{half_tail:.1f}"
         rows.append(
-            [name, f"{rate:,.0f}", str(speed), f"{spent:.0f}", str(cpu), f"{tail:.1f}", str(failed)]
+            [name, f"{rate:,.0f}", str(speed), f"{spent:.0f}", str(cpu), *tails, str(failed)]
         )
-        told[name] = {"speed": asdict(speed), "cpu": asdict(cpu), "loads": [*map(asdict, loads)]}
-    header = ["", "requests/s", "ratio", "CPU µs", "ratio", "p99/p50", "failed"]
+        told[name] = {
+            "speed": asdict(speed),
+            "cpu": asdict(cpu),
+            "loads": [*map(asdict, loads)],
+            "half_loads": [*map(asdict, halves)],
+        }
+    header = ["", "requests/s", "ratio", "CPU µs", "ratio", "p99/p50", "at half load", "failed"]
     print_table(header, rows)
     return told
 
