@@ -14,34 +14,34 @@ from pipelines.registry import CHAMPION, MlflowRegistry
 from pipelines.settings import Settings
 from pipelines.storage.cache_keys import champion_channel
 from pipelines.storage.erasures import ErasureKey
-from serving.ab_test import ReadersModels, Trial
-from serving.access_log import AccessLog
-from serving.announcements import Announcements
 from serving.browsing import BrowsingSessions
-from serving.cache import NullCache, RecommendationCache, RedisCache
+from serving.caching.cache import NullCache, RecommendationCache, RedisCache
+from serving.caching.generations import Generations
+from serving.caching.local_cache import LocalCache
+from serving.caching.redis_guard import GuardedRedis
 from serving.database import Database
 from serving.feedback.intake import Feedback
 from serving.figures import RecentFigures
 from serving.flags import Flags
-from serving.following import following
-from serving.generations import Generations
-from serving.kept_answers import AnswerKeeper
-from serving.last_model import LastModel
-from serving.local_cache import LocalCache
-from serving.metrics import ServingMetrics
-from serving.model_slot import ModelSlot, SlotObserver
-from serving.model_thread import ModelThread
-from serving.promotion_watch import PromotionWatch
+from serving.model.ab_test import ReadersModels, Shadow, Trial
+from serving.model.announcements import Announcements
+from serving.model.following import following
+from serving.model.last import LastModel
+from serving.model.promotion_watch import PromotionWatch
+from serving.model.refusal_events import RefusalEvents
+from serving.model.settled_memory import SettledMemory
+from serving.model.slot import ModelSlot, SlotObserver
+from serving.model.thread import ModelThread
+from serving.model.tracking import tracking_uri
 from serving.readers import Readers
+from serving.recommending.kept_answers import AnswerKeeper
 from serving.recommending.readers import Recommendations
 from serving.recommending.shelves import Shelves
-from serving.redis_guard import GuardedRedis
-from serving.refusal_events import RefusalEvents
+from serving.recommending.warming import CacheWarming
 from serving.releases import Releases
 from serving.security.components import Security, compose_security
-from serving.settled_memory import SettledMemory
-from serving.tracking import tracking_uri
-from serving.warming import CacheWarming
+from serving.telemetry.access_log import AccessLog
+from serving.telemetry.metrics import ServingMetrics
 from serving.webhooks import Webhooks
 
 BROWSING_TIMEOUT_SECONDS = 0.25
@@ -146,7 +146,10 @@ def assemble(
     slots = [slot] if on_trial is None else [slot, on_trial]
     metrics = ServingMetrics(*slots)
     trial = Trial(on_trial, settings.ab_test) if on_trial is not None else None
-    models, thread = ReadersModels(slot, trial, metrics), ModelThread()
+    shadow = None
+    if trial is not None and trial.settings.shadow:
+        shadow = Shadow(metrics.shadow_lists, metrics.shadow_overlap)
+    models, thread = ReadersModels(slot, trial, shadow), ModelThread()
     watch = PromotionWatch(settings, trial, metrics.rollbacks)
     if settings.database_url is not None:  # else there is no record of what was promoted
         slot.observe(watch)

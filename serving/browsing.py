@@ -14,11 +14,11 @@ from pipelines.errors import BrowsingEndedError, BrowsingUnavailableError, Cache
 from pipelines.models.answers import Read
 from pipelines.service_settings import BrowsingSettings
 from pipelines.storage.cache_keys import browsing_key, browsing_pattern
+from serving.caching.redis_guard import GuardedRedis
 from serving.feedback.intake import refuse_off_scale
 from serving.feedback.recent import line_of, read_lines
-from serving.model_slot import ModelSlot
+from serving.model.slot import ModelSlot
 from serving.recommending.paging import unknown_books
-from serving.redis_guard import GuardedRedis
 
 T = TypeVar("T")
 

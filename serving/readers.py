@@ -13,9 +13,9 @@ from pipelines.erasure.act import Told
 from pipelines.errors import FeedbackError, UnknownReaderError
 from pipelines.storage.erasures import ErasureKey, ErasureRepository
 from pipelines.storage.readers import ReaderRepository, StoredReader
+from serving.caching.generations import Generations
 from serving.database import Database
-from serving.generations import Generations
-from serving.model_slot import ModelSlot
+from serving.model.slot import ModelSlot
 
 log = structlog.get_logger()
 

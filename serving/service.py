@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pipelines.errors import ConfigurationError
 from pipelines.observability import adopt_library_logs, configure_logging
 from pipelines.settings import Settings, get_settings
+from serving.model.tracking import tracking_uri
 from serving.security.policy import refuse_unsafe
-from serving.tracking import tracking_uri
 
 SERVICE = "serving"
 """As its log lines name it."""
@@ -52,7 +52,7 @@ class GatewayFirst:
     def __init__(self, app: ASGIApp) -> None:
         from serving.bootstrap import compose
         from serving.gateway.app import create_app
-        from serving.tracing import trace_where_wanted
+        from serving.telemetry.tracing import trace_where_wanted
 
         # BentoML's handler on the root looks to uvicorn like a reader of its access log, for whom
         # it would write each path anew.

@@ -11,9 +11,9 @@ from pipelines.data.interactions import Vocabulary
 from pipelines.registry import CHAMPION, CONTENT
 from pipelines.settings import Settings
 from serving.bootstrap import Components, assemble
-from serving.cache import RecommendationCache, RedisCache
+from serving.caching.cache import RecommendationCache, RedisCache
 from serving.gateway.app import create_app
-from serving.model_slot import ModelSlot
+from serving.model.slot import ModelSlot
 from tests.fakes import FakeBundle, FakeCache, FakeRegistry
 
 ADMIN_TOKEN = "the-admin-token-of-the-tests"  # noqa: S105 - opens nothing

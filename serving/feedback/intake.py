@@ -12,11 +12,11 @@ from pipelines.errors import CacheUnavailableError, FeedbackError
 from pipelines.storage.cache_keys import recent_key
 from pipelines.storage.erasures import ErasureKey
 from pipelines.storage.feedback import Event, FeedbackRepository
-from serving.cache import RecommendationCache
+from serving.caching.cache import RecommendationCache
+from serving.caching.generations import Generations
 from serving.database import Database
 from serving.feedback.recent import lines_of
-from serving.generations import Generations
-from serving.model_slot import LoadedModel, ModelSlot
+from serving.model.slot import LoadedModel, ModelSlot
 from serving.readers import refuse_erased
 
 log = structlog.get_logger()

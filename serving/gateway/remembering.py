@@ -11,10 +11,10 @@ from typing import NamedTuple
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.bootstrap import Components
+from serving.caching.generations import EVERYBODY
 from serving.gateway.edge import READERS, reader_of
 from serving.gateway.schemas import new_id
-from serving.generations import EVERYBODY
-from serving.model_slot import LoadedModel
+from serving.model.slot import LoadedModel
 from serving.security.principal import Principal
 from serving.security.roles import may
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from pipelines.data.interactions import Id
-from serving.model_slot import LoadedModel, Refusal
+from serving.model.slot import LoadedModel, Refusal
 from serving.recommending.paging import ServedAnswer, ServedList
 
 _UUID = "0b6f2c1e-5f3a-4a51-9d0c-7b1c9a3f2d11"

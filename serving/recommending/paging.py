@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pipelines.data.interactions import Id
 from pipelines.errors import CursorError, CursorExpiredError
 from pipelines.models.answers import Answer, Recommendation
-from serving.model_slot import LoadedModel
-from serving.written_list import WrittenList
+from serving.caching.written_list import WrittenList
+from serving.model.slot import LoadedModel
 
 DEEPEST = 100_000
 """How far into a list a cursor leads."""

@@ -13,13 +13,13 @@ from pipelines.models.lists import FALLBACK
 from pipelines.models.reranking import UNCHANGED, Reranking
 from pipelines.service_settings import CacheSettings
 from pipelines.storage.cache_keys import list_key, recent_key
-from serving.ab_test import ReadersModels
-from serving.cache import RecommendationCache
+from serving.caching.cache import RecommendationCache
+from serving.caching.local_cache import SingleFlight
+from serving.caching.written_list import WrittenList
 from serving.feedback.recent import reads_of
-from serving.local_cache import SingleFlight
-from serving.metrics import ServingMetrics
-from serving.model_slot import LoadedModel
-from serving.model_thread import ModelThread, Wish
+from serving.model.ab_test import ReadersModels
+from serving.model.slot import LoadedModel
+from serving.model.thread import ModelThread, Wish
 from serving.recommending.paging import (
     Page,
     ServedAnswer,
@@ -29,7 +29,7 @@ from serving.recommending.paging import (
     turned,
     unknown_books,
 )
-from serving.written_list import WrittenList
+from serving.telemetry.metrics import ServingMetrics
 
 log = structlog.get_logger()
 

@@ -8,10 +8,10 @@ from typing import Any
 from pipelines.errors import BookNotFoundError
 from pipelines.models.answers import Answer
 from pipelines.models.reranking import Reranking
-from serving.metrics import ServingMetrics
-from serving.model_slot import LoadedModel, ModelSlot
-from serving.model_thread import ModelThread
+from serving.model.slot import LoadedModel, ModelSlot
+from serving.model.thread import ModelThread
 from serving.recommending.paging import Page, ServedAnswer, skipped, turned, unknown_books
+from serving.telemetry.metrics import ServingMetrics
 
 Run = Callable[[Callable[[], Answer]], Awaitable[Answer]]
 """Where an answer is made."""

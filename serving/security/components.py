@@ -9,8 +9,8 @@ from starlette.types import Scope
 
 from pipelines.service_settings import SecuritySettings
 from pipelines.settings import Settings
+from serving.caching.redis_guard import GuardedRedis
 from serving.database import Database
-from serving.redis_guard import GuardedRedis
 from serving.security.accounts import Accounts
 from serving.security.authenticator import Authenticator, address_of, is_loopback
 from serving.security.grants import Grants

@@ -20,8 +20,8 @@ from redis.asyncio import Redis, RedisCluster
 
 from pipelines.errors import CacheUnavailableError
 from pipelines.service_settings import RateLimitSettings
-from serving.local_cache import SingleFlight
-from serving.redis_guard import GuardedRedis
+from serving.caching.local_cache import SingleFlight
+from serving.caching.redis_guard import GuardedRedis
 
 LARGEST_LEASE = 500
 LEASE_SECONDS = 1.0

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from pipelines.errors import CacheUnavailableError
 from pipelines.storage.cache_keys import session_key, session_of, sessions_key
-from serving.redis_guard import GuardedRedis
+from serving.caching.redis_guard import GuardedRedis
 
 _BEGIN = """
 redis.call('HSET', KEYS[1], 'name', ARGV[1], 'current', ARGV[2])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.cache import RecommendationCache
+from serving.caching.cache import RecommendationCache
 
 
 @pytest.mark.anyio

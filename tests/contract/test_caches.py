@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from serving.cache import RecommendationCache, RedisCache
+from serving.caching.cache import RecommendationCache, RedisCache
 from tests.contract.cache import CacheContract
 from tests.fakes import FakeCache
 

@@ -31,7 +31,7 @@ from pipelines.stages.pipeline import execute, run_pipeline
 from pipelines.stages.run_context import RunContext
 from pipelines.storage.cache_keys import list_key
 from pipelines.storage.run_copies import RunCopy
-from serving.model_slot import ModelSlot
+from serving.model.slot import ModelSlot
 from tests.everywhere import places
 from tests.pipeline_runs import MakeContext, small_ratings
 

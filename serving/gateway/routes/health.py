@@ -4,10 +4,10 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pipelines.errors import CacheUnavailableError, NoModelError
-from serving.ab_test import Trial
 from serving.bootstrap import Components
 from serving.gateway.deps import Parts
 from serving.gateway.schemas import Check, Readiness
+from serving.model.ab_test import Trial
 
 router = APIRouter(tags=["health"])
 

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from pipelines.errors import RegistryError
 from serving.bootstrap import assemble
-from serving.model_slot import ModelSlot
+from serving.model.slot import ModelSlot
 from tests.fakes import FakeCache
 from tests.integration.release.conftest import Releases
 from tests.serving_parts import admin, client, settings

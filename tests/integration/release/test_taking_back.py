@@ -14,9 +14,9 @@ from pipelines.service_settings import AbTestSettings, WatchSettings
 from pipelines.storage.outbox import Outbox
 from pipelines.storage.unit_of_work import unit_of_work
 from pipelines.storage.webhooks import WebhookRepository
-from serving.ab_test import Trial
-from serving.model_slot import ModelSlot
-from serving.promotion_watch import PromotionWatch
+from serving.model.ab_test import Trial
+from serving.model.promotion_watch import PromotionWatch
+from serving.model.slot import ModelSlot
 from tests.integration.release.conftest import Releases
 from tests.integration.release.test_rollback import Killed, die
 

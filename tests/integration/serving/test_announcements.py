@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from pipelines.storage.announcements import announce_champion
 from pipelines.storage.cache_keys import champion_channel
-from serving import announcements
-from serving.announcements import Announcements
+from serving.model import announcements
+from serving.model.announcements import Announcements
 from tests.integration.serving.conftest import OwnRedis
 from tests.serving_parts import Shelf, bundle, client, parts, settings
 

@@ -26,7 +26,7 @@ from pipelines.registry import CHAMPION, MlflowRegistry
 from pipelines.storage.database import migrate
 from serving.bootstrap import assemble
 from serving.gateway.app import create_app
-from serving.model_slot import ModelSlot
+from serving.model.slot import ModelSlot
 from tests import factories
 from tests.servers import free_port
 from tests.serving_parts import admin, redis_caches

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from pipelines.service_settings import RateLimitSettings
-from serving.redis_guard import GuardedRedis
+from serving.caching.redis_guard import GuardedRedis
 from serving.security.limits import RateLimiter
 from tests.integration.serving.conftest import OwnRedis
 from tests.serving_parts import Shelf, bundle, client, parts

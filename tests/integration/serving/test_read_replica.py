@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from pipelines.diagnosis import _replica
 from pipelines.errors import StorageError
-from serving.local_cache import LocalCache
+from serving.caching.local_cache import LocalCache
 from tests.replication import Server
 from tests.serving_parts import Shelf, admin, bundle, client, parts, settings
 

@@ -7,7 +7,7 @@ import redis
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
-from serving.local_cache import LocalCache
+from serving.caching.local_cache import LocalCache
 from tests.integration.serving.conftest import OwnRedis
 from tests.serving_parts import Shelf, admin, bundle, client, parts, redis_caches, settings
 

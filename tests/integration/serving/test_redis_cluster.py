@@ -13,8 +13,8 @@ from pipelines.erasure.cached_lists import drop_cached_lists
 from pipelines.errors import CacheUnavailableError, ConfigurationError
 from pipelines.storage.announcements import announce_champion
 from pipelines.storage.redis_clients import RedisAddress
-from serving.local_cache import LocalCache
-from serving.redis_guard import GuardedRedis
+from serving.caching.local_cache import LocalCache
+from serving.caching.redis_guard import GuardedRedis
 from serving.security.sessions import RedisSessions, RefreshToken
 from tests.integration.serving.test_announcements import _served
 from tests.integration.serving.test_limits import limiter, passed

@@ -8,7 +8,7 @@ from pipelines.storage.database import migrate
 from pipelines.storage.outbox import Outbox
 from pipelines.storage.unit_of_work import unit_of_work
 from pipelines.storage.webhooks import WebhookRepository
-from serving.refusal_events import RefusalEvents
+from serving.model.refusal_events import RefusalEvents
 from tests.serving_parts import Shelf, bundle
 
 pytestmark = pytest.mark.integration

@@ -8,7 +8,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from serving.metrics import ServingMetrics
+from serving.telemetry.metrics import ServingMetrics
 from tests.deployment import DOCKER, compose, judged, make_secrets
 
 Manifest = dict[str, Any]

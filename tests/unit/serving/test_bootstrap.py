@@ -3,8 +3,8 @@ from pydantic import SecretStr
 
 from pipelines.errors import ConfigurationError
 from serving.bootstrap import compose
-from serving.cache import NullCache
-from serving.tracking import tracking_uri
+from serving.caching.cache import NullCache
+from serving.model.tracking import tracking_uri
 from tests.serving_parts import settings
 
 DATABASE = SecretStr("postgresql://u:p@db/bookrec")

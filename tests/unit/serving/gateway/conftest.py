@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from pipelines.registry import CHAMPION, CONTENT
 from serving.bootstrap import Components, assemble
-from serving.model_slot import ModelSlot
+from serving.model.slot import ModelSlot
 from tests import factories
 from tests.fakes import FakeCache, FakeRegistry
 from tests.serving_parts import Shelf, bundle, client, parts, settings

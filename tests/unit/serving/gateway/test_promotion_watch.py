@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from serving.promotion_watch import PromotionWatch
+from serving.model.promotion_watch import PromotionWatch
 from tests.serving_parts import Shelf, admin, bundle, client, parts
 
 ANSWERS = "/api/v1/users/{}/recommendations"

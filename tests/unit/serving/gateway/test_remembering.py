@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from pipelines.registry import CHAMPION
 from serving.bootstrap import Components
-from serving.local_cache import LocalCache
+from serving.caching.local_cache import LocalCache
 from tests.fakes import FakeBundle
 from tests.serving_parts import Shelf, bundle, client, parts
 

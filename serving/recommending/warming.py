@@ -21,10 +21,10 @@ from pipelines.errors import CacheUnavailableError
 from pipelines.models.lists import FALLBACK
 from pipelines.service_settings import CacheSettings
 from pipelines.storage.cache_keys import cache_key, list_key
-from serving.cache import RecommendationCache
-from serving.model_slot import LoadedModel, ModelSlot
-from serving.model_thread import ModelThread, Wish
-from serving.written_list import WrittenList
+from serving.caching.cache import RecommendationCache
+from serving.caching.written_list import WrittenList
+from serving.model.slot import LoadedModel, ModelSlot
+from serving.model.thread import ModelThread, Wish
 
 log = structlog.get_logger()
 

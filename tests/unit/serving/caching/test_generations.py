@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from serving.generations import Generations
+from serving.caching.generations import Generations
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_a_worker_is_another_process(path):
     generations = Generations(path)
     before = generations.of("7")
     code = (
-        "import sys, pathlib; from serving.generations import Generations; "
+        "import sys, pathlib; from serving.caching.generations import Generations; "
         "Generations(pathlib.Path(sys.argv[1])).renew('7')"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, timeout=60)
@@ -64,5 +64,5 @@ def test_it_is_known_how_long_ago_something_was_heard(path):
 def test_a_number_of_a_time_to_come_tells_no_age(path, monkeypatch):
     generations = Generations(path)
     generations.renew("7")
-    monkeypatch.setattr("serving.generations.time.time", lambda: 0.0)
+    monkeypatch.setattr("serving.caching.generations.time.time", lambda: 0.0)
     assert generations.age("7") == math.inf

@@ -15,7 +15,7 @@ from pipelines.errors import ArtifactError, NoModelError, RegistryError
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.model_check import checked
 from pipelines.registry import CHAMPION, CONTENT, ModelVersion, Registry
-from serving.last_model import LastModel
+from serving.model.last import LastModel
 
 log = structlog.get_logger()
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from serving.local_cache import OVERHEAD_BYTES, LocalCache, SingleFlight
+from serving.caching.local_cache import OVERHEAD_BYTES, LocalCache, SingleFlight
 
 
 def put(cache, key, generation, body):

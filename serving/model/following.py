@@ -5,8 +5,8 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from serving.announcements import Announcements
-from serving.model_slot import ModelSlot
+from serving.model.announcements import Announcements
+from serving.model.slot import ModelSlot
 
 STOP_SECONDS = 2.0
 """How long a stop waits for a model that is just being loaded."""

@@ -10,8 +10,8 @@ from typing import Protocol, cast
 from redis.asyncio import RedisCluster
 
 from pipelines.errors import CacheUnavailableError
+from serving.caching.redis_guard import GuardedRedis
 from serving.gathering import Gathering
-from serving.redis_guard import GuardedRedis
 
 SCANNED = 1_000
 """Keys that Redis looks at before it answers others."""

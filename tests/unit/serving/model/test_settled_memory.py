@@ -4,7 +4,7 @@ from weakref import ref
 
 import pytest
 
-from serving.settled_memory import SettledMemory
+from serving.model.settled_memory import SettledMemory
 from tests.serving_parts import Shelf, bundle
 
 

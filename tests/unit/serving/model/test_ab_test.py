@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from pipelines.errors import ArtifactError
 from pipelines.registry import CHALLENGER, CHAMPION
 from pipelines.service_settings import AbTestSettings
-from serving.ab_test import MAX_WAITING, Trial, overlap
+from serving.model.ab_test import MAX_WAITING, Trial, overlap
 from tests.fakes import FakeBundle
 from tests.serving_parts import Shelf, bundle, client, parts
 

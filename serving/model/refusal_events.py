@@ -8,7 +8,7 @@ from pipelines.errors import StorageError
 from pipelines.events import ModelRefused
 from pipelines.storage.outbox import Outbox
 from pipelines.storage.unit_of_work import unit_of_work
-from serving.model_slot import Refusal, SlotObserver
+from serving.model.slot import Refusal, SlotObserver
 
 log = structlog.get_logger()
 

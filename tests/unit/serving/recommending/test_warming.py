@@ -6,9 +6,9 @@ import pytest
 from pipelines.errors import CacheUnavailableError, NoModelError
 from pipelines.storage.cache_keys import cache_key
 from serving.bootstrap import Components
+from serving.caching.written_list import WrittenList
 from serving.recommending.paging import Page
-from serving.warming import BATCH_SIZE, WarmState
-from serving.written_list import WrittenList
+from serving.recommending.warming import BATCH_SIZE, WarmState
 from tests.fakes import FakeBundle, FakeCache
 from tests.serving_parts import Shelf, bundle, parts
 

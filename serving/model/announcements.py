@@ -13,7 +13,7 @@ import structlog
 from redis.asyncio.client import PubSub
 
 from pipelines.storage.redis_clients import REDIS_FAILURES
-from serving.redis_guard import client_of
+from serving.caching.redis_guard import client_of
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from pipelines.registry import DATA_QUALITY_SCORE
 from pipelines.storage.figures import BatchFigures, Figures
-from serving.model_slot import ModelSlot
+from serving.model.slot import ModelSlot
 
 DRIFTED = ("warning", "critical")
 

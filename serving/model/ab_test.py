@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import structlog
+from prometheus_client import Counter, Histogram
 
 from pipelines.service_settings import AbTestSettings
-from serving.metrics import ServingMetrics
-from serving.model_slot import LoadedModel, ModelSlot
+from serving.model.slot import LoadedModel, ModelSlot
 
 log = structlog.get_logger()
 
@@ -50,12 +50,15 @@ class ReadersModels:
     Args:
         champion: Answers everybody else, and everybody while nothing is on trial.
         trial: None costs nothing.
+        shadow: What compares, where what is on trial is to answer nobody.
     """
 
-    def __init__(self, champion: ModelSlot, trial: Trial | None, metrics: ServingMetrics) -> None:
+    def __init__(
+        self, champion: ModelSlot, trial: Trial | None = None, shadow: "Shadow | None" = None
+    ) -> None:
         self._champion = champion
         self._trial = trial
-        self._shadow = Shadow(metrics) if trial is not None and trial.settings.shadow else None
+        self._shadow = shadow
 
     def loaded(self) -> LoadedModel:
         """
@@ -101,17 +104,24 @@ class ReadersModels:
 
 
 class Shadow:
-    """Compares lists of two models, one reader after the other, in a thread of its own."""
+    """
+    Compares lists of two models, one reader after the other, in a thread of its own.
 
-    def __init__(self, metrics: ServingMetrics) -> None:
-        self._metrics = metrics
+    Args:
+        counted: Comparisons by what became of them.
+        overlaps: What they found, by the versions compared.
+    """
+
+    def __init__(self, counted: Counter, overlaps: Histogram) -> None:
+        self._counted = counted
+        self._overlaps = overlaps
         self._thread = ThreadPoolExecutor(1, "shadow")
         self._places = threading.BoundedSemaphore(MAX_WAITING)
 
     def compare(self, reader: str, champion: LoadedModel, other: LoadedModel) -> None:
         """Note soon how far the lists of a reader agree."""
         if not self._places.acquire(blocking=False):
-            self._metrics.shadow_lists.labels("left_out").inc()
+            self._counted.labels("left_out").inc()
             return
         future = self._thread.submit(_shared, reader, champion, other)
         versions = str(champion.number), str(other.number)
@@ -126,11 +136,11 @@ class Shadow:
         if done.cancelled():
             return
         if (error := done.exception()) is not None:  # whatever it is, readers do not meet it
-            self._metrics.shadow_lists.labels("failed").inc()
+            self._counted.labels("failed").inc()
             log.warning("shadow_failed", version=version, reason=repr(error))
             return
-        self._metrics.shadow_lists.labels("compared").inc()
-        self._metrics.shadow_overlap.labels(champion, version).observe(done.result())
+        self._counted.labels("compared").inc()
+        self._overlaps.labels(champion, version).observe(done.result())
 
 
 def overlap(one: set[str], other: set[str]) -> float:

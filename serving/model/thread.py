@@ -12,7 +12,7 @@ from pipelines.data.interactions import History
 from pipelines.models.answers import Answer
 from pipelines.models.reranking import UNCHANGED, Reranking
 from serving.gathering import Gathering
-from serving.model_slot import LoadedModel
+from serving.model.slot import LoadedModel
 
 READERS_AT_ONCE = 16
 """Of whom lists are made in one go: some ten milliseconds, for which all others wait."""

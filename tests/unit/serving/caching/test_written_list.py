@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.models.answers import Recommendation
-from serving.written_list import WrittenList
+from serving.caching.written_list import WrittenList
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 ITEMS = st.lists(

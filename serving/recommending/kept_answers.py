@@ -6,11 +6,11 @@ from typing import Any, Literal
 from pipelines.errors import CacheUnavailableError
 from pipelines.service_settings import CacheSettings
 from pipelines.storage.cache_keys import lists_pattern, reader_pattern
-from serving.cache import RecommendationCache
-from serving.generations import Generations
-from serving.local_cache import LocalCache
-from serving.metrics import ServingMetrics
-from serving.model_slot import ModelSlot
+from serving.caching.cache import RecommendationCache
+from serving.caching.generations import Generations
+from serving.caching.local_cache import LocalCache
+from serving.model.slot import ModelSlot
+from serving.telemetry.metrics import ServingMetrics
 
 
 @dataclass(frozen=True)

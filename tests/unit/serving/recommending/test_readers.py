@@ -9,11 +9,11 @@ from pipelines.models.reranking import UNCHANGED
 from pipelines.service_settings import CacheSettings
 from pipelines.storage.cache_keys import list_key
 from serving.bootstrap import Components
-from serving.metrics import ServingMetrics
-from serving.model_thread import ModelThread
+from serving.caching.written_list import WrittenList
+from serving.model.thread import ModelThread
 from serving.recommending.paging import Page, ServedList
 from serving.recommending.readers import Recommendations
-from serving.written_list import WrittenList
+from serving.telemetry.metrics import ServingMetrics
 from tests.fakes import FakeBundle, FakeCache
 from tests.serving_parts import Shelf, bundle, parts
 

@@ -2,7 +2,7 @@
 
 import gc
 
-from serving.model_slot import ModelSlot, SlotObserver
+from serving.model.slot import ModelSlot, SlotObserver
 
 
 class SettledMemory(SlotObserver):

@@ -14,8 +14,8 @@ from prometheus_client import Counter
 from pipelines.errors import RegistryError, ReleaseError, StorageError
 from pipelines.release.rollback import take_back
 from pipelines.settings import Settings
-from serving.ab_test import Trial
-from serving.model_slot import ModelSlot, SlotObserver
+from serving.model.ab_test import Trial
+from serving.model.slot import ModelSlot, SlotObserver
 
 log = structlog.get_logger()
 

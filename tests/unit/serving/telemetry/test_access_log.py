@@ -1,7 +1,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from serving.access_log import AccessLog
+from serving.telemetry.access_log import AccessLog
 
 
 def lines(share: float, *, n: int = 1, status: int = 200, seconds: float = 0.01) -> list[dict]:

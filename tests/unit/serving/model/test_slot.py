@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from pipelines.errors import ArtifactError, NoModelError
 from pipelines.models.bundle import ModelBundle
 from pipelines.registry import CHAMPION, CONTENT
-from serving.model_slot import (
+from serving.model.slot import (
     PATIENCE_SECONDS,
     RETRY_SECONDS,
     LoadedModel,

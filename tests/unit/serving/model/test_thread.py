@@ -13,8 +13,8 @@ from pipelines.errors import UnknownPartError
 from pipelines.models.answers import Answer
 from pipelines.models.reranking import Reranking
 from pipelines.registry.entries import CONTENT, ModelVersion
-from serving.model_slot import LoadedModel
-from serving.model_thread import READERS_AT_ONCE, ModelThread, Wish
+from serving.model.slot import LoadedModel
+from serving.model.thread import READERS_AT_ONCE, ModelThread, Wish
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import MultiProcessValue
 
 from pipelines.storage.figures import Figures
-from serving.gauges import Gauges
-from serving.model_slot import ModelSlot
+from serving.model.slot import ModelSlot
+from serving.telemetry.gauges import Gauges
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 if MULTIPROCESS in os.environ:

@@ -7,7 +7,7 @@ from redis.crc import key_slot
 
 from pipelines.errors import CacheUnavailableError, ConfigurationError
 from pipelines.storage.cache_keys import cache_key, list_key, reader_pattern, recent_key
-from serving.cache import NullCache, RedisCache
+from serving.caching.cache import NullCache, RedisCache
 
 IDS = st.text(st.characters(codec=None), max_size=20)
 

@@ -8,8 +8,8 @@ import pytest
 
 from pipelines.models.bundle import ModelBundle
 from pipelines.registry import CHAMPION, CONTENT, content_of
-from serving.last_model import LastModel
-from serving.model_slot import ModelSlot
+from serving.model.last import LastModel
+from serving.model.slot import ModelSlot
 from tests import factories
 from tests.fakes import FakeRegistry
 
