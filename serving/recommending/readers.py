@@ -75,7 +75,7 @@ class Recommendations:
         if reranking == UNCHANGED and skip + page.n <= self._settings.list_length:
             books, source = await self._cached_or_computed(model, user_id, wish)
         else:
-            (history,) = await self._histories(model, [user_id])
+            history = await self._history(model, user_id)
             answer = await self._thread.answer(model, history, wish)
             books, source = WrittenList.of(answer.items), answer.source
         known = model.bundle.users.parse(user_id)
@@ -105,7 +105,7 @@ class Recommendations:
         filters = wishes.filters.model_copy(update={"only": tuple(book_ids)})
         among = wishes.model_copy(update={"filters": filters})
         if isinstance(reader, str):
-            (history,) = await self._histories(model, [reader])
+            history = await self._history(model, reader)
         else:
             history = model.bundle.history_of(reader)
         answer = await self._thread.answer(model, history, Wish(n, 0, explain, among))
@@ -122,9 +122,9 @@ class Recommendations:
             groups.setdefault(model.label, (model, []))[1].append(user_id)
         given: dict[str, ServedList] = {}
         for model, readers in groups.values():
-            histories = await self._histories(model, readers)
+            heard = await self._heard(readers)
             write = partial(_written, model, Wish(n, 0, explain, reranking))
-            answers = await self._thread.in_pieces(write, [*zip(readers, histories, strict=True)])
+            answers = await self._thread.in_pieces(write, [*zip(readers, heard, strict=True)])
             given |= dict(zip(readers, answers, strict=True))
         return [self._given(given[user_id]) for user_id in user_ids]
 
@@ -132,18 +132,15 @@ class Recommendations:
         self._lists.labels(answer.source, str(answer.model_version)).inc()
         return answer
 
-    async def _histories(self, model: LoadedModel, user_ids: Sequence[str]) -> list[History]:
-        """What readers have met, with what was heard of them since the model learnt."""
+    async def _history(self, model: LoadedModel, user_id: str) -> History:
+        """What a reader has met, with what was heard of them since the model learnt."""
+        (heard,) = await self._heard([user_id])
+        return model.bundle.history_of(reads_of(heard), user_id)
+
+    async def _heard(self, user_ids: Sequence[str]) -> list[bytes | None]:
+        """What was heard of readers lately, as it is kept; None where nothing is known."""
         keys = [recent_key(self._model_name, user_id) for user_id in user_ids]
-        heard = await self._values(keys) or [None] * len(keys)
-
-        def history(known: tuple[str, bytes | None]) -> History:
-            user_id, value = known
-            return model.bundle.history_of(reads_of(value), user_id)
-
-        return await self._thread.in_pieces(
-            lambda some: [*map(history, some)], [*zip(user_ids, heard, strict=True)]
-        )
+        return await self._values(keys) or [None] * len(keys)
 
     async def _cached_or_computed(
         self, model: LoadedModel, user_id: str, part: Wish
@@ -208,10 +205,11 @@ class Recommendations:
 
 
 def _written(
-    model: LoadedModel, wish: Wish, readers: Sequence[tuple[str, History]]
+    model: LoadedModel, wish: Wish, readers: Sequence[tuple[str, bytes | None]]
 ) -> list[ServedList]:
-    """A list for each reader from what they have met; the work of the model's thread."""
-    answers = model.bundle.recommend_to([history for _, history in readers], **wish._asdict())
+    """A list for each reader, and what was heard of them; the work of the model's thread."""
+    histories = [model.bundle.history_of(reads_of(heard), user_id) for user_id, heard in readers]
+    answers = model.bundle.recommend_to(histories, **wish._asdict())
     ids = [user_id for user_id, _ in readers]
     known = map(model.bundle.users.parse, ids)
     return [
