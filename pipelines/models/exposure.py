@@ -15,6 +15,8 @@ from pipelines.data.interactions import History, Interactions
 from pipelines.models.base import Recommender, ScoreMatrix, Scores
 
 LIST_LENGTH = 10
+READERS_AT_ONCE = 16
+"""Scored together: it saves time, and more of them would save no more."""
 MAX_READERS = 2000
 MAX_CELLS = 64_000_000
 """Bounds the memory of a score matrix to 256 MB."""
@@ -37,8 +39,10 @@ def sampled(interactions: Interactions, rng: np.random.Generator) -> list[Histor
 def score_matrix(model: Recommender, histories: Sequence[History], n_books: int) -> ScoreMatrix:
     """What a model says of every book to every reader; -inf also where the reader has met it."""
     matrix = np.empty((len(histories), n_books), np.float32)
+    for start in range(0, len(histories), READERS_AT_ONCE):
+        some = histories[start : start + READERS_AT_ONCE]
+        matrix[start : start + len(some)] = model.score_many(some)
     for row, history in zip(matrix, histories, strict=True):
-        row[:] = model.score(history)
         row[history.book_nums] = -np.inf
     return matrix
 
