@@ -53,6 +53,9 @@ class Choice:
 SearchSpace = Mapping[str, Range | Choice]
 """By name of a field of the model's config."""
 
+READERS_AT_ONCE = 16
+"""Scored together: it saves time, more would save hardly any, and memory is bounded by them."""
+
 SCORES_TOGETHER = 64
 """Of which the best is looked at first, where the few best of many are wanted."""
 
@@ -148,7 +151,12 @@ class Recommender(ABC):
         self, histories: Sequence[History], n: int, *, exclude_seen: bool = True
     ) -> list[RankedBooks]:
         """Rank at most `n` books for each history; a list is shorter where less is known."""
-        return [rank(self.score(h), n, h.book_nums if exclude_seen else None) for h in histories]
+        ranked: list[RankedBooks] = []
+        for start in range(0, len(histories), READERS_AT_ONCE):
+            some = histories[start : start + READERS_AT_ONCE]
+            for scores, history in zip(self.score_many(some), some, strict=True):
+                ranked.append(rank(scores, n, history.book_nums if exclude_seen else None))
+        return ranked
 
 
 @runtime_checkable

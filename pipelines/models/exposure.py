@@ -12,11 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipelines.data.interactions import History, Interactions
-from pipelines.models.base import Recommender, ScoreMatrix, Scores
+from pipelines.models.base import READERS_AT_ONCE, Recommender, ScoreMatrix, Scores
 
 LIST_LENGTH = 10
-READERS_AT_ONCE = 16
-"""Scored together: it saves time, and more of them would save no more."""
 MAX_READERS = 2000
 MAX_CELLS = 64_000_000
 """Bounds the memory of a score matrix to 256 MB."""

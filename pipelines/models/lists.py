@@ -9,6 +9,7 @@ import numpy as np
 from pipelines.data.interactions import History, Vocabulary
 from pipelines.errors import UnknownPartError
 from pipelines.models.base import (
+    READERS_AT_ONCE,
     BookNums,
     FindsSimilarBooks,
     RankedBooks,
@@ -30,9 +31,6 @@ from pipelines.models.reranking import (
 
 MODEL = "model"
 FALLBACK = "fallback"
-
-READERS_AT_ONCE = 64
-"""Bounds the memory of what all parts say of all books; more are not faster."""
 
 
 @dataclass(frozen=True)
