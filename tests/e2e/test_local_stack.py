@@ -35,6 +35,8 @@ def own_home(tmp_path: Path) -> dict[str, str]:
             "BOOKREC_API__PORT": str(free_port()),
             "BOOKREC_STACK__MLFLOW_PORT": str(free_port()),
             "BOOKREC_STACK__AIRFLOW_PORT": str(free_port()),
+            # Programs that give themselves a title keep what `of_home` knows them by.
+            "SPT_NOENV": "1",
         }
     )
 
@@ -157,6 +159,11 @@ def test_the_service_follows_its_source(own_home: dict[str, str], tmp_path: Path
         health = tmp_path / "serving" / "gateway" / "routes" / "health.py"
         health.write_text(health.read_text().replace('"alive"', '"changed"'))
         _until_answered(livez, {"status": "changed"}, service)
+        port = int(env["BOOKREC_API__PORT"])
+        sockets = [c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+        listening = {c.pid for c in sockets if c.laddr.port == port}
+        assert listening
+        assert listening <= {process.pid for process in of_home(env["BOOKREC_HOME"])}
     finally:
         service.terminate()
         service.wait(60)
