@@ -159,9 +159,8 @@ def test_the_service_follows_its_source(own_home: dict[str, str], tmp_path: Path
         health = tmp_path / "serving" / "gateway" / "routes" / "health.py"
         health.write_text(health.read_text().replace('"alive"', '"changed"'))
         _until_answered(livez, {"status": "changed"}, service)
-        port = int(env["BOOKREC_API__PORT"])
-        sockets = [c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN]
-        listening = {c.pid for c in sockets if c.laddr.port == port}
+        working = psutil.Process(service.pid).children(recursive=True)
+        listening = {child.pid for child in working if "circusd" in child.cmdline()}
         assert listening
         assert listening <= {process.pid for process in of_home(env["BOOKREC_HOME"])}
     finally:
