@@ -45,7 +45,7 @@ test-e2e: setup ## Run the tests of the whole pipeline and of whole servers
 	@$(BIN)/python -m pytest -m e2e $(ARGS)
 
 test-debian-servers: setup ## Run the integration tests against Debian's PostgreSQL 15 and Redis 7
-	@tests/with_debian_servers.sh $(BIN)/python -m pytest -m integration $(ARGS)
+	@tests/with_debian_servers.sh $(BIN)/python -m pytest $(SHARED_OUT) -m integration $(ARGS)
 
 drill: setup ## Lose database and models of a local stack, restore them, compare answers
 	@$(BIN)/python -m pipelines.maintenance.drill $(ARGS)

@@ -20,13 +20,20 @@ from serving.bootstrap import Components
 from tests.deployment import DOCKER, ROOT, compose
 from tests.factories import FIGURES
 from tests.fakes import FakeCache
-from tests.monitoring import MONITORING, Selector, dashboards, queries, read_yaml, rules, selectors
+from tests.monitoring import (
+    FROM_OTHERS,
+    MONITORING,
+    Selector,
+    dashboards,
+    queries,
+    read_yaml,
+    rules,
+    selectors,
+)
 from tests.serving_parts import Shelf, bundle, client, parts
 
 SCRAPED = {"job", "instance", "colour"}
 """Labels that Prometheus adds, by our configuration."""
-FROM_OTHERS = ("up", "node_", "prometheus_")
-"""Metrics that tests/e2e/test_monitoring.py looks for at those who have them."""
 SUFFIXES = {"counter": ("",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 
 
@@ -149,6 +156,8 @@ def test_every_target_is_a_service_and_every_replica_a_target():
         for static in job["static_configs"]
         for target in static["targets"]
     }
+    (alerting,) = read_yaml("prometheus.yml")["alerting"]["alertmanagers"]
+    assert alerting["static_configs"][0]["targets"] == ["alertmanager:9093"]
     assert asked - {"127.0.0.1"} <= set(services)
     assert {name for name in services if re.fullmatch(r"(blue|green)-\d", name)} <= asked
     assert all("app" in services[name]["networks"] for name in asked - {"127.0.0.1"})
@@ -182,7 +191,7 @@ def test_every_alert_is_tested():
 
 def test_the_dashboards_are_those_of_their_table():
     written = runpy.run_path(str(MONITORING / "grafana" / "make_dashboards.py"))["written"]()
-    assert {path.stem for path in written} == {"service", "pipeline", "data", "business"}
+    assert {path.stem for path in written} == {"service", "pipeline", "data", "stores", "business"}
     for path, text in written.items():
         assert path.read_text() == text, f"{path.name} is not current: make dashboards"
     assert set(dashboards()) == {path.stem for path in written}
