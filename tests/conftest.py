@@ -48,6 +48,11 @@ def pytest_xdist_auto_num_workers() -> int | None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Against servers that somebody else runs, only tests that use them say anything new."""
     if "BOOKREC_TEST_DATABASE_URL" in os.environ:
-        idle = [item for item in items if SERVERS.isdisjoint(getattr(item, "fixturenames", ()))]
+        idle = [item for item in items if _says_nothing_new(item)]
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in set(idle)]
+
+
+def _says_nothing_new(item: pytest.Item) -> bool:
+    uses = getattr(item, "fixturenames", ())
+    return SERVERS.isdisjoint(uses) or item.get_closest_marker("once") is not None
