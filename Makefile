@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The longest first: whole systems, one after the other, while the other processes do the rest.
 SHARED_OUT := --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder
-export UV_COMPILE_BYTECODE := 1
+export UV_COMPILE_BYTECODE ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup run up dev test test-unit test-integration test-e2e test-debian-servers test-images drill audit check fix openapi dashboards screenshots bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-stack bench-peers clean

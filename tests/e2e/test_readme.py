@@ -64,6 +64,7 @@ def run(clone: Path) -> Callable[[str], str]:
     foreign = ("BOOKREC_", "MAKE", "MFLAGS")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     env["BOOKREC_LOCAL_SERVERS_ROOT"] = os.environ["BOOKREC_LOCAL_SERVERS_ROOT"]
+    env["UV_COMPILE_BYTECODE"] = "0"  # a minute, for what is used once and mostly not at all
 
     def run(command: str) -> str:
         ended = subprocess.run(
