@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import runpy
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -242,3 +243,22 @@ def test_grafana_finds_dashboards_and_stores():
     (provider,) = _provisioned("dashboards")
     assert mounted[provider["options"]["path"]] == MONITORING / "grafana" / "dashboards"
     assert mounted["/etc/grafana/provisioning"] == MONITORING / "grafana" / "provisioning"
+
+
+@pytest.mark.parametrize(
+    ("address", "chosen"), [("", "nobody"), ("https://hook.example", "webhook")]
+)
+def test_alarms_are_sent_once_a_secret_says_where(tmp_path: Path, address: str, chosen: str):
+    """By the very command of Compose, which a program that tells its arguments stands in for."""
+    service = compose("compose.yaml")["services"]["alertmanager"]
+    (tmp_path / "alert_webhook").write_text(address)
+    (tmp_path / "alertmanager").write_text('#!/bin/sh\necho "$1"\n')
+    (tmp_path / "alertmanager").chmod(0o755)
+    (script,) = service["command"]
+    script = script.replace("$$", "$").replace("/run/secrets", str(tmp_path))
+    told = subprocess.check_output(
+        [*service["entrypoint"], script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, text=True
+    )
+    assert told == f"--config.file=/etc/alertmanager/{chosen}.yml\n"
+    assert (MONITORING / "alertmanager" / f"{chosen}.yml").exists()
+    assert "alert_webhook" in [secret["source"] for secret in service["secrets"]]
