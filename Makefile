@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The longest first: whole systems, one after the other, while the other processes do the rest.
 SHARED_OUT := --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder
-export UV_COMPILE_BYTECODE := 1
+export UV_COMPILE_BYTECODE ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup run up dev test test-unit test-integration test-e2e test-debian-servers test-images drill audit check fix openapi dashboards screenshots bench-pipeline bench-quality bench-training bench-scale bench-data bench-serving bench-stack bench-peers clean
@@ -45,7 +45,7 @@ test-e2e: setup ## Run the tests of the whole pipeline and of whole servers
 	@$(BIN)/python -m pytest -m e2e $(ARGS)
 
 test-debian-servers: setup ## Run the integration tests against Debian's PostgreSQL 15 and Redis 7
-	@tests/with_debian_servers.sh $(BIN)/python -m pytest -m integration $(ARGS)
+	@tests/with_debian_servers.sh $(BIN)/python -m pytest $(SHARED_OUT) -m integration $(ARGS)
 
 drill: setup ## Lose database and models of a local stack, restore them, compare answers
 	@$(BIN)/python -m pipelines.maintenance.drill $(ARGS)

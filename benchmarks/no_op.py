@@ -23,6 +23,6 @@ fast = FastAPI()
 """A bare FastAPI."""
 
 
-@fast.get("/{path:path}")
+@fast.api_route("/{path:path}", methods=["GET", "POST"])
 async def answer(path: str) -> dict[str, bool]:  # noqa: ARG001 - part of the route
     return {"ok": True}

@@ -199,18 +199,21 @@ def report(found: Found) -> dict[str, Any]:
     return told
 
 
-def asked_for(description: str | None) -> argparse.Namespace:
+def asked_for(description: str | None, name: str, argv: Sequence[str] | None) -> argparse.Namespace:
     """What the command line asks of a benchmark that loads the service."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--books", type=int, default=10_000)
     parser.add_argument("--ratings", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)
-    return parser.parse_args()
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args(argv)
+    arguments.out = arguments.out or RESULTS / f"{name}-{arguments.books}.json"
+    return arguments
 
 
-def main() -> None:
-    arguments = asked_for(__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = asked_for(__doc__, "serving", argv)
     bundle = bundle_of(arguments.books, arguments.ratings)
     paths = paths_of(len(bundle.users), N_READERS, seed=0)
     readers = paths_of(len(bundle.users), BATCH, seed=0)
@@ -229,7 +232,7 @@ def main() -> None:
     print(f"A second worker takes {held}, its interpreter included; the model has {model}")
     print(f"Ready {Spread.of(starts)} s after its start")
     write_results(
-        RESULTS / f"serving-{arguments.books}.json",
+        arguments.out,
         {
             "servers": told,
             "batch_ratios": ratios,

@@ -18,12 +18,12 @@ from typing import Any
 import psutil
 
 from benchmarks.load import Load, load
-from benchmarks.measuring import RESULTS, Spread, print_table, write_results
+from benchmarks.measuring import Spread, print_table, write_results
+from benchmarks.proxy import proxy_before
 from benchmarks.served_model import bundle_of, registered
 from benchmarks.serving import N_READERS, VARIANTS, asked_for, paths_of, served, service, warmed
 from pipelines.settings import Settings
 from pipelines.stack import Program
-from tests.proxy import proxy_before
 
 ALONE, ONE, TWO = "one alone", "one behind Nginx", "two behind Nginx"
 UNLIMITED = {"rate=100r/s": "rate=1000000r/s", "burst=200": "burst=1000000"}
@@ -121,9 +121,9 @@ def _allowed(seen: Load, alone: Load) -> float:
     return min(2.0, most / min(1 / alone.cpu_microseconds, most_alone))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, and write down."""
-    arguments = asked_for(__doc__)
+    arguments = asked_for(__doc__, "stack", argv)
     bundle = bundle_of(arguments.books, arguments.ratings)
     paths = paths_of(len(bundle.users), N_READERS, seed=0)
     told, failed = {}, 0
@@ -134,7 +134,7 @@ def main() -> None:
             print(f"\n{variant}, {arguments.books:,} books, {psutil.cpu_count()} cores\n")
             told[variant] = report(found)
             failed += sum(each.failed for loads in found.values() for each in loads)
-    write_results(RESULTS / f"stack-{arguments.books}.json", told)
+    write_results(arguments.out, told)
     if failed:
         sys.exit("requests failed: the ratios above mean nothing")
 

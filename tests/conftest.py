@@ -38,9 +38,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     return _Together(config, log)
 
 
+def pytest_xdist_auto_num_workers() -> int | None:
+    """As many processes as there are servers for; of the project's own each starts some."""
+    from tests.servers import redis_of_others  # a plugin: not before pytest itself imports it
+
+    return len(redis_of_others()) or None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Against servers that somebody else runs, only tests that use them say anything new."""
     if "BOOKREC_TEST_DATABASE_URL" in os.environ:
-        idle = [item for item in items if SERVERS.isdisjoint(getattr(item, "fixturenames", ()))]
+        idle = [item for item in items if _says_nothing_new(item)]
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in set(idle)]
+
+
+def _says_nothing_new(item: pytest.Item) -> bool:
+    uses = getattr(item, "fixturenames", ())
+    return SERVERS.isdisjoint(uses) or item.get_closest_marker("once") is not None

@@ -12,6 +12,8 @@ from tests.deployment import DOCKER
 
 MONITORING = DOCKER / "monitoring"
 DASHBOARDS = MONITORING / "grafana" / "dashboards"
+FROM_OTHERS = ("up", "node_", "pg_", "redis_", "alertmanager_", "prometheus_")
+"""How metrics begin that tests/e2e/test_monitoring.py looks for at those who have them."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
-"""Debian's Prometheus with the files of `docker/monitoring`, which looks more often than ours."""
+"""Prometheus and what stands around it, of Debian, with our files made faster."""
 
+import json
+import os
 import re
 import subprocess
 import time
@@ -10,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import make_url
 
 from tests.deployment import install_debian
 from tests.monitoring import MONITORING
 from tests.servers import free_port
 
-PACKAGES = ("prometheus", "prometheus-node-exporter")
+PACKAGES = (
+    *("prometheus", "prometheus-alertmanager", "prometheus-node-exporter"),
+    *("prometheus-postgres-exporter", "prometheus-redis-exporter"),
+)
 NOBODY = "127.0.0.1:1"
 
 
@@ -43,11 +49,11 @@ class Prometheus:
             time.sleep(0.1)
 
 
-def promtool(*arguments: str) -> str:
-    """What Debian's promtool says of our files; it has to accept them."""
-    install_debian("promtool", *PACKAGES)
+def accepts(program: str, *arguments: str) -> str:
+    """What `promtool` or `amtool` says of our files; it has to accept them."""
+    install_debian(program, *PACKAGES)
     ended = subprocess.run(
-        ["promtool", *arguments], cwd=MONITORING, capture_output=True, text=True, check=False
+        [program, *arguments], cwd=MONITORING, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -79,19 +85,66 @@ def prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[Prometheus]
 
 
 @contextmanager
-def node_exporter(folder: Path) -> Iterator[str]:
-    """Start the one of Debian; gives its address."""
-    install_debian("prometheus-node-exporter", *PACKAGES)
-    address = f"127.0.0.1:{free_port()}"
-    command = ["prometheus-node-exporter", f"--web.listen-address={address}"]
-    with _running(command, folder / "node.log"):
+def exporters(folder: Path, postgres_url: str, redis_url: str) -> Iterator[dict[str, str]]:
+    """Those of this machine, of PostgreSQL and of Redis; by address in our files, their own."""
+    server = make_url(postgres_url)
+    passwords = folder / "redis_exporter.json"
+    address = "redis://" + redis_url.rpartition("@")[2].partition("/")[0]
+    passwords.write_text(json.dumps({address: make_url(redis_url).password or ""}))
+    data_source = {
+        "DATA_SOURCE_URI": f"{server.host}:{server.port}/postgres?sslmode=disable",
+        "DATA_SOURCE_USER": server.username or "",
+        "DATA_SOURCE_PASS": server.password or "",
+    }
+    redis = [f"--redis.addr={address}", f"--redis.password-file={passwords}"]
+    with (
+        _exporter("node", folder) as of_node,
+        _exporter("postgres", folder, **data_source) as of_postgres,
+        _exporter("redis", folder, *redis) as of_redis,
+    ):
+        yield {
+            "node-exporter:9100": of_node,
+            "postgres-exporter:9187": of_postgres,
+            "redis-exporter:9121": of_redis,
+        }
+
+
+@contextmanager
+def _exporter(name: str, folder: Path, *options: str, **variables: str) -> Iterator[str]:
+    program, address = f"prometheus-{name}-exporter", f"127.0.0.1:{free_port()}"
+    install_debian(program, *PACKAGES)
+    command = [program, f"--web.listen-address={address}", *options]
+    with _running(command, folder / f"{name}.log", **variables):
         yield address
 
 
 @contextmanager
-def _running(command: list[str], log: Path) -> Iterator[None]:
+def alertmanager(folder: Path, webhook: str) -> Iterator[str]:
+    """Start it with the file that sends alarms on; gives its address."""
+    install_debian("prometheus-alertmanager", *PACKAGES)
+    config, address = folder / "webhook.yml", f"127.0.0.1:{free_port()}"
+    text = re.sub(r"_(wait|interval): \d+[smh]", r"_\1: 200ms", sending_to(webhook))
+    config.write_text(text)
+    command = ["prometheus-alertmanager", f"--config.file={config}", "--cluster.listen-address="]
+    command += [f"--storage.path={folder / 'alarms'}", f"--web.listen-address={address}"]
+    with _running(command, folder / "alertmanager.log"):
+        yield address
+
+
+def sending_to(webhook: str) -> str:
+    """Our `alertmanager/webhook.yml`; Debian's knows no file yet that holds the address."""
+    text = (MONITORING / "alertmanager" / "webhook.yml").read_text()
+    in_file = "url_file: /run/secrets/alert_webhook"
+    assert text.count(in_file) == 1
+    return text.replace(in_file, f"url: {webhook}")
+
+
+@contextmanager
+def _running(command: list[str], log: Path, **variables: str) -> Iterator[None]:
     with log.open("w") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, env=os.environ | variables, stdout=stream, stderr=subprocess.STDOUT
+        )
     try:
         yield
     finally:

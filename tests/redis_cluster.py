@@ -1,7 +1,7 @@
 """A cluster of three nodes of Redis, put together by the commands that an operator gives."""
 
-import os
 import secrets
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from pipelines.storage.local.programs import valkey_programs
-from tests.servers import free_port
+from tests.servers import free_port, redis_of_others
 
 SLOTS = 16384
 NODES = 3
@@ -125,8 +125,8 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def _program() -> str:
-    """Debian's where tests run against Debian's servers, else the project's own."""
-    if "BOOKREC_TEST_REDIS_URL" in os.environ:
-        return "redis-server"
+    """That of Debian where tests run against servers of others, else the project's own."""
+    if redis_of_others() and (program := shutil.which("redis-server")):
+        return program
     programs = valkey_programs()
     return str(programs.under(programs.site) / "valkey-server")

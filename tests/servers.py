@@ -1,8 +1,9 @@
 """
 Real servers for tests: the project's own, or those that the environment names.
 
-With `BOOKREC_TEST_DATABASE_URL` (a role that may create databases) and `BOOKREC_TEST_REDIS_URL` (a
-database that may be flushed) the same tests run against other servers.
+With `BOOKREC_TEST_DATABASE_URL` (a role that may create databases) and `BOOKREC_TEST_REDIS_URL`
+(servers whose databases may be flushed, a word each) the same tests run against other servers. So
+many processes run them as there are of Redis: what is said over it is heard in all its databases.
 """
 
 import os
@@ -56,12 +57,18 @@ def _postgres_server(_servers_home: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def _redis_server(_servers_home: Path) -> Iterator[str]:
+def _redis_server(_servers_home: Path, worker_id: str) -> Iterator[str]:
     with ExitStack() as stack:
-        url = os.environ.get("BOOKREC_TEST_REDIS_URL")
-        yield url or str(
-            stack.enter_context(local_servers(_servers_home, postgres=False)).redis_url
-        )
+        if others := redis_of_others():
+            yield others[int(worker_id.removeprefix("gw")) if worker_id != "master" else 0]
+        else:
+            own = stack.enter_context(local_servers(_servers_home, postgres=False))
+            yield str(own.redis_url)
+
+
+def redis_of_others() -> list[str]:
+    """The servers that the environment names, one for each process that runs tests."""
+    return os.environ.get("BOOKREC_TEST_REDIS_URL", "").split()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def nothing_new(ctx: RunContext) -> str:
     Why there is nothing to load; empty where there may be something.
 
     Files are known by their checksums, whatever they are called. What has no files, such as a
-    database, has to be read to be known.
+    database, has to be read to be known; of one that is missing, the stage that reads it tells.
     """
     library = ctx.params.dataset
     if ctx.params.source == STORED:
@@ -27,6 +27,8 @@ def nothing_new(ctx: RunContext) -> str:
     if ctx.params.source == FEEDBACK:
         return _no_new_feedback(ctx)
     files = create_source(ctx.params.source, ctx.params.options).read(ctx.data_location).files
+    if not all(file.is_file() for file in files):
+        return ""
     with ctx.unit_of_work() as session:
         known = files and LoadRepository(session, library).has_files(map(file_sha256, files))
     return f"nothing new: what it holds was loaded into {library} before" if known else ""

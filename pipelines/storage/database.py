@@ -9,9 +9,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 
 from pipelines.errors import ConfigurationError, StorageError
-
-_MIGRATION_LOCK = 7_204_001
-"""Advisory lock: two processes that start at once migrate one after the other."""
+from pipelines.storage.locks import Lock, take_turns
 
 
 def parse_url(url: str) -> URL:
@@ -173,7 +171,7 @@ def migrate(url: str) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     try:
         with engine.begin() as connection:
-            connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            take_turns(connection, Lock.MIGRATION)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except OperationalError as error:

@@ -11,17 +11,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select, text, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from pipelines.errors import ConfigurationError
 from pipelines.settings import Settings
 from pipelines.storage.erasure_ledger import LedgerEntry
+from pipelines.storage.locks import Lock, take_turns
 from pipelines.storage.services import own_secret
 from pipelines.storage.tables import ErasureRow
-
-_LOCK = 7_204_003
-"""Advisory lock: what is written for readers, and what is erased, come one after the other."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class ErasureRepository:
 
     def take_turns(self) -> None:
         """Wait until nobody else writes or erases readers; held until this transaction ends."""
-        self._session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        take_turns(self._session, Lock.READERS)
 
     def hashes(self, library: str) -> frozenset[str]:
         """

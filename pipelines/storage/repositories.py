@@ -9,6 +9,7 @@ import pandas as pd
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from pipelines.storage.locks import Lock, take_turns
 from pipelines.storage.merging import Merged, Table, array_literal, merge
 from pipelines.storage.regrouping import begin_works, move_to_works
 from pipelines.storage.tables import BookRow, EditionRow, ModelReleaseRow, RatingRow, ReaderRow
@@ -16,8 +17,6 @@ from pipelines.storage.tables import BookRow, EditionRow, ModelReleaseRow, Ratin
 _BOOK_COLUMNS = [
     c.name for c in BookRow.__table__.columns if c.name not in {"source", "updated_at"}
 ]
-_RELEASE_LOCK = 7_204_002
-"""Advisory lock: decisions about models are made one after the other."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ class ReleaseRepository:
 
     def take_turns(self) -> None:
         """Wait until no other transaction decides about models; held until this one ends."""
-        self._session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _RELEASE_LOCK})
+        take_turns(self._session, Lock.RELEASE)
 
     def record(self, release: ModelRelease) -> None:
         """Store a decision; there is one for each version, and only force is added to it."""

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from pipelines.errors import StorageError
 from pipelines.storage.database import connect, parse_url, ping
+from pipelines.storage.locks import Lock, hold
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 SCHEMA = "tuning"
 _IN_A_HURRY = "-c synchronous_commit=off"
 """A dozen commits a trial; if the server dies, the last moments of a study are tried again."""
-_LOCK = 7_204_002
-"""Advisory lock: models are trained at the same time, and Optuna's set-up is not safe to race."""
 
 
 @contextmanager
@@ -54,7 +53,7 @@ def _storage(url: str) -> "RDBStorage":
     engine = connect(url)
     try:
         with engine.connect() as connection:
-            connection.execute(text("select pg_advisory_lock(:key)"), {"key": _LOCK})
+            hold(connection, Lock.STUDIES)
             connection.execute(text(f"create schema if not exists {SCHEMA}"))
             connection.commit()
             return RDBStorage(

@@ -1,14 +1,20 @@
 """Each benchmark on tiny data: the figures mean nothing, but the commands still work."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from benchmarks import data, quality, scale, training
+from benchmarks import data, quality, scale, serving, stack, training
 from benchmarks.measuring import PEERS_PYTHON
+from benchmarks.serving import no_op
+from pipelines.settings import Settings
+from tests.deployment import install_debian
 
 pytestmark = pytest.mark.e2e
+
+BRIEFLY = ["--books", "60", "--ratings", "3000", "--rounds", "1", "--seconds", "1"]
 
 
 def test_quality_compares_the_hybrid_with_peers(
@@ -58,3 +64,37 @@ def test_data_compares_stages_with_bare_pyarrow_and_upserts_with_copy(tmp_path: 
     seconds = {name: told["contests"]["stages"][name]["median"] for name in data.STAGES}
     assert told["contests"]["stages"]["seconds"]["median"] == pytest.approx(sum(seconds.values()))
     assert len(told["verdicts"]) == 3
+
+
+def test_stack_loads_two_replicas_behind_nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    install_debian("wrk", "wrk")
+    install_debian("nginx", "nginx-light", "curl")
+    monkeypatch.setattr(stack, "SHOWN", ("computed",))
+    out = tmp_path / "stack.json"
+    stack.main([*BRIEFLY, "--out", str(out)])
+    told = json.loads(out.read_text())["computed"]
+    assert told.keys() == {stack.ALONE, stack.ONE, stack.TWO}
+    for way in told.values():
+        (load,) = way["loads"]
+        assert load["failed"] == 0
+        assert load["cpu_microseconds"] > 0
+
+
+def test_serving_measures_whatever_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """A no-op in the place of the service, which takes long to start and is under load above."""
+    install_debian("wrk", "wrk")
+    (tmp_path / "bundle").mkdir()
+    home = Settings(home=tmp_path)
+    monkeypatch.setattr(serving, "registered", lambda _: nullcontext(home))
+    monkeypatch.setattr(serving, "service", lambda _, name, __: no_op(name, "fast"))
+    monkeypatch.setattr(serving, "VARIANTS", {"computed": {}})
+    monkeypatch.setattr(serving, "SETTLING_SECONDS", 0.2)
+    out = tmp_path / "serving.json"
+    serving.main([*BRIEFLY, "--out", str(out)])
+    told = json.loads(out.read_text())
+    assert told["servers"].keys() == {"raw ASGI no-op", serving.BASE, "computed"}
+    assert [load["failed"] for way in told["servers"].values() for load in way["loads"]] == [0] * 3
+    assert all(ratio > 0 for ratio in told["batch_ratios"])
+    assert "in one request" in capsys.readouterr().out

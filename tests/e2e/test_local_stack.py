@@ -35,6 +35,8 @@ def own_home(tmp_path: Path) -> dict[str, str]:
             "BOOKREC_API__PORT": str(free_port()),
             "BOOKREC_STACK__MLFLOW_PORT": str(free_port()),
             "BOOKREC_STACK__AIRFLOW_PORT": str(free_port()),
+            # Programs that give themselves a title keep what `of_home` knows them by.
+            "SPT_NOENV": "1",
         }
     )
 
@@ -157,6 +159,10 @@ def test_the_service_follows_its_source(own_home: dict[str, str], tmp_path: Path
         health = tmp_path / "serving" / "gateway" / "routes" / "health.py"
         health.write_text(health.read_text().replace('"alive"', '"changed"'))
         _until_answered(livez, {"status": "changed"}, service)
+        working = psutil.Process(service.pid).children(recursive=True)
+        listening = {child.pid for child in working if "circusd" in child.cmdline()}
+        assert listening
+        assert listening <= {process.pid for process in of_home(env["BOOKREC_HOME"])}
     finally:
         service.terminate()
         service.wait(60)

@@ -1,4 +1,4 @@
-"""The README, followed by a newcomer: a clone, its commands in their order; then the runbooks."""
+"""The README, followed by a newcomer: a clone, its commands in their order; then other pages."""
 
 import os
 import re
@@ -27,11 +27,14 @@ RUN_ELSEWHERE = {
     ),
 }
 PROGRAMS_ELSEWHERE = {
-    "docker": "there is no engine; docker/ is tested by tests/unit/docker and `make test-images`",
-    "kubectl": "there is no cluster; what would be applied is judged in tests/unit/docker",
+    "docker": "there is no engine; what it names is looked up by tests/unit/docker/test_pages.py",
+    "kubectl": "there is no cluster; what it names is looked up there, too",
+    "helm": "the same",
+    "psql": "there is no server of that name",
     "curl": "nothing is being served; what is asked is tested in tests/integration/serving",
 }
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+AFTER_THE_README = [ROOT / "docs" / "deployment.md", *RUNBOOKS]
 
 
 def commands(page: Path) -> list[str]:
@@ -61,6 +64,7 @@ def run(clone: Path) -> Callable[[str], str]:
     foreign = ("BOOKREC_", "MAKE", "MFLAGS")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     env["BOOKREC_LOCAL_SERVERS_ROOT"] = os.environ["BOOKREC_LOCAL_SERVERS_ROOT"]
+    env["UV_COMPILE_BYTECODE"] = "0"  # a minute, for what is used once and mostly not at all
 
     def run(command: str) -> str:
         ended = subprocess.run(
@@ -90,15 +94,16 @@ def test_every_command_of_the_readme_works_in_its_order(clone: Path, printed: di
     assert _untracked(clone) == ["path/", "recommendations.parquet"]
 
 
-def test_every_command_of_the_runbooks_works(
+def test_every_command_of_deployment_and_the_runbooks_works(
     clone: Path, run: Callable[[str], str], printed: dict[str, str]
 ):
     """Those that the README has as well were run."""
-    found = dict.fromkeys(command for page in RUNBOOKS for command in commands(page))
+    found = dict.fromkeys(command for page in AFTER_THE_README for command in commands(page))
     told = {
         command: run(command) for command in found if run_here(command) and command not in printed
     }
     assert any(" rollback " in command for command in told)
+    assert any("make_secrets.py" in command for command in told)
     assert "rollback" in run(".venv/bin/bookrec models history")
     assert _untracked(clone) == ["path/", "recommendations.parquet"], (
         "secrets are not to be committed"

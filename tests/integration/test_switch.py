@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.proxy import proxy_before
+from benchmarks.proxy import proxy_before
 
 pytestmark = pytest.mark.integration
 

@@ -32,7 +32,7 @@ from tests.servers import free_port
 from tests.serving_parts import admin, redis_caches
 from tests.serving_parts import settings as service_settings
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.once]
 
 CHECKS = [
     not_a_server_error,

@@ -12,10 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.proxy import Proxy, proxy_before
 from pipelines.registry import CHAMPION, MlflowRegistry
 from tests import factories
+from tests.deployment import install_debian
 from tests.integration.serving.conftest import Serve, Served
-from tests.proxy import Proxy, proxy_before
 from tests.serving_parts import admin
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
@@ -65,6 +66,7 @@ def stack(serve: Serve, registry: MlflowRegistry, tmp_path: Path) -> Iterator[St
             replica.until("/readyz", lambda answer: answer.status_code == 200)
         blue_1, blue_2, green = (replica.address for replica in replicas.values())
         by_colour = {"blue": [blue_1, blue_2], "green": [green, green]}
+        install_debian("nginx", "nginx-light", "curl")
         yield Stack(running.enter_context(proxy_before(tmp_path / "nginx", by_colour)), replicas)
 
 

@@ -16,7 +16,7 @@ from pipelines.stages.pipeline import execute, run_pipeline
 from pipelines.stages.run_context import RunContext
 from tests.pipeline_runs import N_BOOKS, N_READERS, MakeContext, small_books, small_ratings
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.once]
 
 ACCURACY = {
     "ndcg_at_10",

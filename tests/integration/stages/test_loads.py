@@ -119,6 +119,7 @@ def test_what_was_loaded_before_is_known_by_its_content(adding: Adding, library:
     assert nothing_new(adding("run-2")).startswith("nothing new: what it holds was loaded")
     small_ratings().head(5).to_csv(library / "ratings_2.csv", index=False)
     assert nothing_new(adding("run-2")) == ""
+    assert nothing_new(adding("run-2", data_path=str(library / "missing.csv"))) == ""
 
 
 def test_a_batch_that_its_gate_refuses_is_rolled_back_whole(adding: Adding):

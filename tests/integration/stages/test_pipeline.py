@@ -131,6 +131,7 @@ def test_a_version_is_described_by_its_model_card(make_context: MakeContext, tmp
     assert "model\\_card/" in version.description
 
 
+@pytest.mark.once
 def test_features_have_another_version_only_where_their_content_changed(make_context: MakeContext):
     first, again = make_context(), make_context("run-2")
     split = again.settings.split.model_copy(update={"test": 0.4})
@@ -166,6 +167,7 @@ def test_a_registered_model_opens_with_plain_mlflow(make_context: MakeContext):
     assert list(answer["book_id"]) == [i.book_id for i in bundle.recommend("4", 3).items]
 
 
+@pytest.mark.once
 def test_no_file_of_a_registered_model_is_a_pickle(make_context: MakeContext):
     ctx = make_context()
     run(ctx)
@@ -182,12 +184,14 @@ def test_the_same_run_again_reuses_what_stands_and_registers_nothing_new(make_co
     assert [v.version for v in again.registry.versions()] == [1]
 
 
+@pytest.mark.once
 def test_changed_data_is_noticed_by_a_rerun(make_context: MakeContext, library: Path):
     run(make_context())
     small_ratings().iloc[:-5].to_csv(library / "ratings.csv", index=False)
     assert run(make_context()).reused == []
 
 
+@pytest.mark.once
 def test_the_same_data_and_seed_give_the_same_model_and_metrics(make_context: MakeContext):
     first, second = make_context("run-1"), make_context("run-2")
     run(first)
@@ -242,6 +246,7 @@ def test_two_processes_cannot_be_at_the_same_run(make_context: MakeContext):
         run(make_context())
 
 
+@pytest.mark.once
 def test_a_setting_that_changes_what_is_made_is_noticed_by_a_rerun(make_context: MakeContext):
     ctx = make_context()
     run(ctx)
@@ -250,6 +255,7 @@ def test_a_setting_that_changes_what_is_made_is_noticed_by_a_rerun(make_context:
     assert set(ctx.summary("blend")["weights"]) == {"popularity", "item_knn"}
 
 
+@pytest.mark.once
 def test_a_book_that_nobody_has_met_is_recommended_by_its_catalogue_entry(
     make_context: MakeContext, library: Path
 ):
@@ -283,6 +289,7 @@ def test_a_schedule_keeps_the_name_of_the_library(make_context: MakeContext):
     assert ctx.registry.by_alias("champion").tags["library"] == "shop"
 
 
+@pytest.mark.once
 def test_rows_that_cannot_be_used_are_set_aside_with_their_rule(
     make_context: MakeContext, library: Path
 ):
@@ -315,6 +322,7 @@ def test_rows_that_cannot_be_used_are_set_aside_with_their_rule(
     assert len(rules) + len(good) == len(good) + len(bad)
 
 
+@pytest.mark.once
 def test_a_critical_expectation_stops_the_run_before_training_and_leaves_its_report(
     make_context: MakeContext, library: Path
 ):
@@ -333,6 +341,7 @@ def test_a_critical_expectation_stops_the_run_before_training_and_leaves_its_rep
     assert ctx.registry.versions() == []
 
 
+@pytest.mark.once
 def test_text_ids_and_no_ratings_and_no_catalogue_are_enough(
     make_context: MakeContext, library: Path
 ):
@@ -359,6 +368,7 @@ def test_the_steps_are_the_stages_with_training_once_a_model(make_context: MakeC
     assert addresses == [*stages[:at], *models, *stages[at + 1 :]]
 
 
+@pytest.mark.once
 def test_every_manifest_names_its_inputs_and_checksums(make_context: MakeContext):
     ctx = make_context()
     run(ctx)

@@ -21,6 +21,9 @@ NETWORKS = {
     "blue-1": {"app", "data"},
     "green-2": {"app", "data"},
     "vector": {"app"},
+    "alertmanager": {"front", "app"},
+    "postgres-exporter": {"app", "data"},
+    "redis-exporter": {"app", "data"},
 }
 RELEASE = {"BOOKREC_REGISTRY": "registry.example/bookrec", "BOOKREC_VERSION": "1.2.3"}
 

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import runpy
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -20,13 +21,20 @@ from serving.bootstrap import Components
 from tests.deployment import DOCKER, ROOT, compose
 from tests.factories import FIGURES
 from tests.fakes import FakeCache
-from tests.monitoring import MONITORING, Selector, dashboards, queries, read_yaml, rules, selectors
+from tests.monitoring import (
+    FROM_OTHERS,
+    MONITORING,
+    Selector,
+    dashboards,
+    queries,
+    read_yaml,
+    rules,
+    selectors,
+)
 from tests.serving_parts import Shelf, bundle, client, parts
 
 SCRAPED = {"job", "instance", "colour"}
 """Labels that Prometheus adds, by our configuration."""
-FROM_OTHERS = ("up", "node_", "prometheus_")
-"""Metrics that tests/e2e/test_monitoring.py looks for at those who have them."""
 SUFFIXES = {"counter": ("",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 
 
@@ -149,6 +157,8 @@ def test_every_target_is_a_service_and_every_replica_a_target():
         for static in job["static_configs"]
         for target in static["targets"]
     }
+    (alerting,) = read_yaml("prometheus.yml")["alerting"]["alertmanagers"]
+    assert alerting["static_configs"][0]["targets"] == ["alertmanager:9093"]
     assert asked - {"127.0.0.1"} <= set(services)
     assert {name for name in services if re.fullmatch(r"(blue|green)-\d", name)} <= asked
     assert all("app" in services[name]["networks"] for name in asked - {"127.0.0.1"})
@@ -182,7 +192,7 @@ def test_every_alert_is_tested():
 
 def test_the_dashboards_are_those_of_their_table():
     written = runpy.run_path(str(MONITORING / "grafana" / "make_dashboards.py"))["written"]()
-    assert {path.stem for path in written} == {"service", "pipeline", "data", "business"}
+    assert {path.stem for path in written} == {"service", "pipeline", "data", "stores", "business"}
     for path, text in written.items():
         assert path.read_text() == text, f"{path.name} is not current: make dashboards"
     assert set(dashboards()) == {path.stem for path in written}
@@ -233,3 +243,22 @@ def test_grafana_finds_dashboards_and_stores():
     (provider,) = _provisioned("dashboards")
     assert mounted[provider["options"]["path"]] == MONITORING / "grafana" / "dashboards"
     assert mounted["/etc/grafana/provisioning"] == MONITORING / "grafana" / "provisioning"
+
+
+@pytest.mark.parametrize(
+    ("address", "chosen"), [("", "nobody"), ("https://hook.example", "webhook")]
+)
+def test_alarms_are_sent_once_a_secret_says_where(tmp_path: Path, address: str, chosen: str):
+    """By the very command of Compose, which a program that tells its arguments stands in for."""
+    service = compose("compose.yaml")["services"]["alertmanager"]
+    (tmp_path / "alert_webhook").write_text(address)
+    (tmp_path / "alertmanager").write_text('#!/bin/sh\necho "$1"\n')
+    (tmp_path / "alertmanager").chmod(0o755)
+    (script,) = service["command"]
+    script = script.replace("$$", "$").replace("/run/secrets", str(tmp_path))
+    told = subprocess.check_output(
+        [*service["entrypoint"], script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, text=True
+    )
+    assert told == f"--config.file=/etc/alertmanager/{chosen}.yml\n"
+    assert (MONITORING / "alertmanager" / f"{chosen}.yml").exists()
+    assert "alert_webhook" in [secret["source"] for secret in service["secrets"]]

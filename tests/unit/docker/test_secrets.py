@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from pipelines.credentials.passwords import refuse_weak
 from pipelines.settings import Settings
 from serving.security.policy import refuse_unsafe
-from tests.deployment import DOCKER, make_secrets
+from tests.deployment import DOCKER, compose, make_secrets
 
 
 def made_in(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
@@ -29,13 +29,44 @@ def test_they_are_made_once_for_their_owner_alone(tmp_path: Path):
     assert {file.name: file.read_text() for file in folder.iterdir()} == first
 
 
-def test_those_that_would_not_fit_together_are_not_made(tmp_path: Path):
+def content(folder: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("removed", "changed"),
+    [
+        ("BOOKREC_API__ADMIN_TOKEN", set()),
+        ("BOOKREC_REDIS_URL", {"redis.conf", "redis_exporter.json"}),
+        ("BOOKREC_DATABASE_URL", {"roles.sql"}),
+        ("MLFLOW_BACKEND_STORE_URI", {"roles.sql", "mlflow_auth.ini"}),
+    ],
+)
+def test_one_that_is_removed_is_made_anew_and_those_that_repeat_it_follow(
+    tmp_path: Path, removed: str, changed: set[str]
+):
     made_in(tmp_path)
-    (tmp_path / "roles.sql").unlink()
-    ended = made_in(tmp_path)
-    assert ended.returncode == 1
-    assert "roles.sql" in ended.stderr
-    assert not (tmp_path / "roles.sql").exists()
+    before = content(tmp_path)
+    (tmp_path / removed).unlink()
+    printed = made_in(tmp_path).stdout
+    after = content(tmp_path)
+    assert {name for name in before if before[name] != after[name]} == {removed} | changed
+    assert all(name in printed for name in {removed} | changed)
+
+
+def test_what_servers_are_told_is_what_programs_say(tmp_path: Path):
+    made_in(tmp_path)
+    (tmp_path / "BOOKREC_REDIS_URL").unlink()
+    (tmp_path / "redis.conf").unlink()
+    (tmp_path / "BOOKREC_REDIS_URL").write_text("redis://:a%2Fb@cache.example:7000/0")
+    made_in(tmp_path)
+    told = content(tmp_path)
+    assert told["BOOKREC_REDIS_URL"] == "redis://:a%2Fb@cache.example:7000/0"
+    assert told["redis.conf"] == "requirepass a/b\n"
+    assert json.loads(told["redis_exporter.json"]) == {"redis://cache.example:7000": "a/b"}
+    command = compose("compose.yaml")["services"]["redis-exporter"]["command"]
+    address = command[0].removeprefix("--redis.addr=")
+    assert set(json.loads(make_secrets()["secret_files"]()["redis_exporter.json"])) == {address}
 
 
 def test_servers_may_be_elsewhere(tmp_path: Path):
@@ -48,7 +79,8 @@ def test_servers_may_be_elsewhere(tmp_path: Path):
 def test_no_two_stacks_share_any():
     files = make_secrets()["secret_files"]
     one, other = files(), files()
-    assert {name for name in one if one[name] == other[name]} == set()
+    assert {name for name in one if one[name] == other[name]} == {"alert_webhook"}
+    assert one["alert_webhook"] == ""
 
 
 def test_the_service_starts_with_them_outside_of_development():
@@ -65,7 +97,7 @@ def test_the_service_starts_with_them_outside_of_development():
         )
     )
     url = make_url(files["BOOKREC_DATABASE_URL"])
-    assert f"create role bookrec login password '{url.password}'" in files["roles.sql"]
+    assert f"create role bookrec login createdb password '{url.password}'" in files["roles.sql"]
 
 
 @pytest.mark.parametrize("ending", ["", "\n"])

@@ -58,6 +58,19 @@ def test_every_python_and_both_servers_of_the_owner_are_tried():
     assert {name: s["image"] for name, s in job["services"].items()} == {
         "postgres": "postgres:15",
         "redis": "redis:7",
+        "redis-2": "redis:7",
+    }
+    (step,) = (step for step in job["steps"] if "env" in step)
+    assert step["run"] == "make test-integration"
+    hosts = re.findall(r"[@/](\w[\w-]*):\d+/", " ".join(step["env"].values()))
+    assert hosts == ["postgres", "redis", "redis-2"]
+
+
+def test_tests_run_in_debian_where_its_servers_can_be_installed():
+    """As root, and with PostgreSQL 15, which Ubuntu does not have."""
+    jobs = workflow("ci")["jobs"]
+    assert {jobs[name]["container"].partition("-")[2] for name in ("all", "services")} == {
+        "bookworm"
     }
 
 

@@ -1,4 +1,4 @@
-"""Debian's nginx with the files of `docker/nginx`, on ports of this machine."""
+"""An nginx of this machine with the files of `docker/nginx`, on ports of the loopback."""
 
 import datetime
 import os
@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.deployment import DOCKER, install_debian
-from tests.servers import free_port
+from pipelines.errors import ConfigurationError
+from pipelines.stack import free_port
 
+DOCKER = Path(__file__).parent.parent / "docker"
 PORTS = ("8000", "8080", "8443")
 """Where it redirects, where it answers inside, where it answers with TLS."""
 
@@ -79,8 +80,11 @@ def proxy_before(
         replicas: By colour, the addresses that stand for `<colour>-1:8080` and so on.
         changes: What is written otherwise in the files, and how.
         newer: Whether it is a version as new as the image's, out of a wheel, instead of Debian's.
+
+    Raises:
+        ConfigurationError: nginx is not installed.
     """
-    programs = _newer_program(folder) if newer else _debians_program()
+    programs = _newer_program(folder) if newer else _installed_program()
     ports = {port: free_port() for port in PORTS}
     _lay_out(folder, ports, replicas, changes or {})
     (folder / "prefix").mkdir()
@@ -102,10 +106,12 @@ def proxy_before(
         process.wait(20)
 
 
-def _debians_program() -> Path:
-    """The folder with Debian's nginx."""
-    install_debian("nginx", "nginx-light", "curl")
-    return Path("/usr/sbin")
+def _installed_program() -> Path:
+    """The folder with the nginx that is installed; Debian puts it where only root looks."""
+    found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if found is None or shutil.which("curl") is None:
+        raise ConfigurationError("nginx is not installed: apt-get install nginx-light curl")
+    return Path(found).parent
 
 
 def _newer_program(folder: Path) -> Path:
