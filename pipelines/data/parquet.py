@@ -1,7 +1,7 @@
 """Tables of the stages on disk: what is written in pieces and read back whole, quickly."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,24 +21,38 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None
     """
     What is called with one table after the other, and gathers them into large row groups.
 
-    These have no statistics, which take a quarter of the time: a stage reads all of another's rows.
+    These are written by a thread of its own, one at a time. They have no statistics, which take a
+    quarter of the time: a stage reads all of another's rows. What is encoded is so in memory alone.
     """
     gathered: list[pa.Table] = []
-    with pq.ParquetWriter(path, schema, write_statistics=False, **_options(schema)) as file:
+    under_way: list[Future[None]] = []
+    with (
+        pq.ParquetWriter(
+            path, schema, write_statistics=False, store_schema=False, **_options(schema)
+        ) as file,
+        ThreadPoolExecutor(1, thread_name_prefix="parquet") as writer,
+    ):
 
-        def flush() -> None:
-            table = pa.concat_tables(gathered)
-            gathered.clear()
+        def written(tables: list[pa.Table]) -> None:
+            table = pa.concat_tables(tables).unify_dictionaries()
             file.write_table(table, row_group_size=max(len(table), 1))
 
+        def flush() -> None:
+            for last in under_way:
+                last.result()
+            under_way[:] = [writer.submit(written, gathered.copy())]
+            gathered.clear()
+
         def write(table: pa.Table) -> None:
-            gathered.append(table)
+            gathered.append(table.cast(schema))
             if sum(part.nbytes for part in gathered) >= ROW_GROUP_BYTES:
                 flush()
 
         yield write
         if gathered:
             flush()
+        for last in under_way:
+            last.result()
 
 
 def write_table(table: pa.Table, path: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pipelines.data.erased import ERASED, IsErased, nobody, without_erased
 from pipelines.data.parquet import writing
 from pipelines.data.quarantine import counted
-from pipelines.data.schemas import BOOKS, QUARANTINE, RAW_RATINGS, READERS
+from pipelines.data.schemas import BOOKS, ENCODED_RATINGS, QUARANTINE, READERS
 from pipelines.data.sources import create_source
 from pipelines.data.sources.base import Batches, SourceTables
 from pipelines.errors import DataError
@@ -74,7 +74,7 @@ def write_tables(tables: SourceTables, folder: Path, is_erased: IsErased = nobod
     """Write everything below `folder` but erased readers, a batch at a time; what was written."""
     with pq.ParquetWriter(folder / "quarantine.parquet", QUARANTINE) as rejected:
         write = partial(_write, rejected=rejected, is_erased=is_erased)
-        ratings = write(tables.ratings, folder / "ratings.parquet", RAW_RATINGS)
+        ratings = write(tables.ratings, folder / "ratings.parquet", ENCODED_RATINGS)
         books = write(tables.books, folder / "books.parquet", BOOKS)
         readers = write(tables.readers, folder / "readers.parquet", READERS)
     if tables.editions is not None:
@@ -115,7 +115,7 @@ def _write(
             counts.kept += len(batch.kept)
             counts.rejected += len(batch.rejected)
             counts.repairs += Counter(batch.repairs)
-            if schema is RAW_RATINGS:
+            if schema is ENCODED_RATINGS:
                 counts.timed += len(batch.kept) - batch.kept["rated_at"].null_count
     return counts
 

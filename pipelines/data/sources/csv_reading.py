@@ -1,8 +1,9 @@
 """
 CSV of unknown make: the dialect is found out, and nothing is guessed silently.
 
-All values are text. A line of blanks or of delimiters alone is no row. A row with the wrong number
-of fields, or with a quote that is not closed, is kept aside under its number.
+All values are text, ids and ratings encoded. A line of blanks or of delimiters alone is no row. A
+row with the wrong number of fields, or with a quote that is not closed, is kept aside under its
+number.
 """
 
 import re
@@ -25,6 +26,8 @@ from pipelines.errors import SourceError
 
 log = structlog.get_logger()
 
+REPEATED = ("user_id", "book_id", "rating")
+"""Columns, by our names, whose values come again and again: read as dictionaries."""
 _BEFORE_HEADER = re.compile(rb"(?:\n| |\xef\xbb\xbf)*+")
 
 
@@ -54,7 +57,8 @@ def read_csv(
         grammar = Grammar(dialect.delimiter, dialect.quoting)
         header, first = _header(path, blocks, grammar)
         chosen = choose(path, header)
-        reader = BlockReader(grammar, len(header), list(chosen.values()), mend)
+        encoded = [at for name, at in chosen.items() if name in REPEATED]
+        reader = BlockReader(grammar, len(header), list(chosen.values()), encoded, mend)
         found_as = {name: header[at] for name, at in chosen.items()}
         yield from _batches(path, chain([first], blocks), reader, found_as)
 
