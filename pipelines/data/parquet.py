@@ -74,14 +74,16 @@ def read_ratings(path: Path) -> pa.Table:
     """
     Ratings as ingest wrote them, with ids as a dictionary and positions in it.
 
-    Text would take several times the memory, and comparing it several times as long. Columns are
-    read two at a time: all at once, a third as much again would be needed on the way. `read_table`
-    would give many small pieces, each with a copy of the dictionary of its row group.
+    Text would take several times the memory, and comparing it several times as long. Ids come in
+    one piece, other columns in one a row group, as they were read. Columns are read two at a time:
+    all at once, a third as much again would be needed on the way. `read_table` would give many
+    small pieces, each with a copy of the dictionary of its row group.
     """
 
-    def column(name: str) -> pa.Array:
+    def column(name: str) -> pa.Array | pa.ChunkedArray:
         file = pq.ParquetFile(path, read_dictionary=_IDS, pre_buffer=False)
-        return file.read(columns=[name]).unify_dictionaries()[name].combine_chunks()
+        found = file.read(columns=[name]).unify_dictionaries()[name]
+        return found.combine_chunks() if name in _IDS else found
 
     with ThreadPoolExecutor(2) as readers:
         return pa.table(list(readers.map(column, RAW_RATINGS.names)), RAW_RATINGS.names)
