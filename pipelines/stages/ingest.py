@@ -1,6 +1,7 @@
 """Read the source into typed tables, and give every row that cannot be read its reason."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -72,7 +73,11 @@ class _Counts:
 
 def write_tables(tables: SourceTables, folder: Path, is_erased: IsErased = nobody) -> Summary:
     """Write everything below `folder` but erased readers, a batch at a time; what was written."""
-    with pq.ParquetWriter(folder / "quarantine.parquet", QUARANTINE) as rejected:
+    with (
+        pq.ParquetWriter(folder / "quarantine.parquet", QUARANTINE) as rejected,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        checksums = {str(path): beside.submit(file_sha256, path) for path in tables.files}
         write = partial(_write, rejected=rejected, is_erased=is_erased)
         ratings = write(tables.ratings, folder / "ratings.parquet", ENCODED_RATINGS)
         books = write(tables.books, folder / "books.parquet", BOOKS)
@@ -86,7 +91,7 @@ def write_tables(tables: SourceTables, folder: Path, is_erased: IsErased = nobod
         "rating_scale": tables.rating_scale,
         "book_ids": tables.book_ids,
         "catalogue_is_complete": tables.catalogue_is_complete,
-        "files": {str(path): file_sha256(path) for path in tables.files},
+        "files": {path: checksum.result() for path, checksum in checksums.items()},
         **{name: found and found.kept for name, found in counts.items()},
         **{f"{name}_rejected": found.rejected if found else 0 for name, found in counts.items()},
         "rows": {name: found.read for name, found in counts.items() if found},

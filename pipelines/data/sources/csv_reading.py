@@ -16,6 +16,7 @@ import pyarrow as pa
 import structlog
 from upath import UPath
 
+from pipelines.data.sources.ahead import worked_ahead
 from pipelines.data.sources.csv_blocks import BlockReader, Mend, Parsed
 from pipelines.data.sources.dialect import DETECTED, HEAD_BYTES, ForcedDialect, detect
 from pipelines.data.sources.files import opened
@@ -94,10 +95,11 @@ def _batches(
 
 
 def _parsed(path: UPath, blocks: Iterator[bytes], reader: BlockReader) -> Iterator[Parsed]:
+    """Some blocks at once; one is read again if a record of the block before goes on in it."""
     rest = b""
     try:
-        for block in blocks:
-            parsed = reader.read(rest + block, last=False)
+        for block, found in worked_ahead(partial(reader.read, last=False), blocks):
+            parsed = reader.read(rest + block, last=False) if rest else found.result()
             rest = parsed.rest
             yield parsed
         yield reader.read(rest, last=True)
