@@ -41,7 +41,7 @@ def new_context(site_folder: Path) -> "EphemeralDataContext":
     defaults = InMemoryStoreBackendDefaults()
     defaults.stores[defaults.validation_results_store_name] |= {
         "module_name": "expectations.results_store",
-        "class_name": "ResultsStore",
+        "class_name": "ValidationResultsStore",
     }
     config = DataContextConfig(
         store_backend_defaults=defaults,

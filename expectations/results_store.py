@@ -7,11 +7,11 @@ Its own store writes each result as JSON and reads it again, which takes longer 
 from typing import Any
 
 from great_expectations.core import ExpectationSuiteValidationResult
-from great_expectations.data_context.store.validation_results_store import ValidationResultsStore
+from great_expectations.data_context.store import validation_results_store as theirs
 
 
-class ResultsStore(ValidationResultsStore):
-    """Keeps the results themselves: what is restated in them is on the pages."""
+class ValidationResultsStore(theirs.ValidationResultsStore):
+    """Keeps the results themselves. Under another name theirs would be added and take its place."""
 
     def serialize(self, value: ExpectationSuiteValidationResult) -> Any:
         """Within something that is true, as a result that failed is not."""
