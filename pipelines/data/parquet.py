@@ -56,8 +56,8 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """A table that is there as a whole."""
-    pq.write_table(table, path, **_options(table.schema))
+    """A table that is there as a whole; what is encoded in memory is read back plain."""
+    pq.write_table(table, path, store_schema=False, **_options(table.schema))
 
 
 def _options(schema: pa.Schema) -> dict[str, Any]:

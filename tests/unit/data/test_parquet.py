@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.data import parquet
-from pipelines.data.parquet import read_ratings, writing
+from pipelines.data.parquet import read_ratings, write_table, writing
 from pipelines.data.schemas import ENCODED_RATINGS, RAW_RATINGS
 
 
@@ -43,3 +43,10 @@ def test_what_cannot_be_written_is_told(tmp_path, monkeypatch):
         writing(tmp_path / "ratings.parquet", ENCODED_RATINGS) as write,
     ):
         write(ratings(["1"], first=1))
+
+
+def test_encoded_ids_of_a_whole_table_are_read_back_plain(tmp_path):
+    path = tmp_path / "ratings.parquet"
+    ids = pa.array([7, 9, 7], pa.int64())
+    write_table(pa.table({"user_id": ids.dictionary_encode(), "row": [1, 2, 3]}), path)
+    assert pq.read_table(path).equals(pa.table({"user_id": ids, "row": [1, 2, 3]}))
