@@ -134,8 +134,8 @@ def _outside(table: pa.Table, expectation: Any) -> Mask:
 def _repeated(table: pa.Table, expectation: Any) -> Mask:
     column = table[expectation.column]
     if kinds.is_integer(column.type) and not column.null_count:
-        numbers = column.to_numpy()
-        if (numbers[1:] > numbers[:-1]).all():
+        ascending = pc.less(column.slice(0, max(len(column) - 1, 0)), column.slice(1))
+        if pc.all(ascending, min_count=0).as_py():
             return _none(table)
     return come_again(keys_of([column]))
 
@@ -147,7 +147,7 @@ def _repeated_together(table: pa.Table, expectation: Any) -> Mask:
 def _one_of_each(table: pa.Table, expectation: Any) -> Mask:
     codes, values = _encoded(table[expectation.column])
     one = np.zeros(len(values) + 1, np.int64)
-    one[codes] = np.arange(len(codes))
+    one[codes] = np.arange(len(codes), dtype=codes.dtype)
     mask = _none(table)
     mask[one if len(mask) else []] = True
     return mask
@@ -160,7 +160,7 @@ def keys_of(columns: Sequence[pa.ChunkedArray]) -> Keys:
     keys: Keys = np.zeros(len(columns[0]), np.uint32 if math.prod(sizes) < 2**32 else np.int64)
     for (codes, _), size in zip(encoded, sizes, strict=True):
         keys *= keys.dtype.type(size)
-        keys += codes.astype(keys.dtype)
+        np.add(keys, codes, out=keys, casting="unsafe")  # codes are positive
     return keys
 
 

@@ -196,8 +196,8 @@ def _codes(ids: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 
 def _outside(ratings: pa.ChunkedArray, scale: tuple[float, float]) -> Mask:
-    numbers = ratings.to_numpy()  # null is NaN, which lies outside of nothing
-    return (numbers < scale[0]) | (numbers > scale[1])
+    outside = pc.or_(pc.less(ratings, scale[0]), pc.greater(ratings, scale[1]))
+    return np.asarray(pc.fill_null(outside, False))
 
 
 def _positive(counts: Mapping[str, int]) -> dict[str, int]:

@@ -29,7 +29,7 @@ MIN_LIKED_SHARE = 0.05
 """Where fewer ratings reach the threshold, the numbers are probably counts, not opinions."""
 
 
-def infer_scale(ratings: Ratings) -> Scale:
+def infer_scale(ratings: pa.Array | pa.ChunkedArray) -> Scale:
     """
     The scale that ratings of unknown origin most likely stand on.
 
@@ -38,7 +38,7 @@ def infer_scale(ratings: Ratings) -> Scale:
     strays are negative (then the top is sought among absolute values), else 1. Strays are at most
     0.1 % of the ratings, or at most 3 and 1 %.
     """
-    counted = pc.value_counts(pa.array(ratings))  # few are distinct
+    counted = pc.value_counts(ratings)  # few are distinct
     values, counts = (counted.field(name).to_numpy() for name in ("values", "counts"))
     known = np.isfinite(values)
     values, counts = values[known], counts[known]
