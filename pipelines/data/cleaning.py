@@ -19,7 +19,7 @@ from pipelines.data import repairs
 from pipelines.data.authors import AUTHOR
 from pipelines.data.book_ids import HOPELESS, UNIFIED, UNVERIFIED, ZEROS_RESTORED, BookIds
 from pipelines.data.ids import distinct, like
-from pipelines.data.quarantine import Mask, split_off
+from pipelines.data.quarantine import Mask, filtered, set_aside, split_off
 from pipelines.data.schemas import BOOKS, UNLISTED
 
 EARLIEST_YEAR = -3000
@@ -73,6 +73,7 @@ def clean_ratings(
     books: pa.Table | None,
     scale: tuple[float, float] | None,
     ids: BookIds | None = None,
+    aside: Mask | None = None,
 ) -> Cleaned:
     """
     Set aside what cannot be trained on; of ratings for the same pair the last one stays.
@@ -84,15 +85,20 @@ def clean_ratings(
         books: The clean catalogue that every rating must refer to; None for any book.
         scale: Lowest and highest rating allowed; None for any.
         ids: What becomes of each id; None where they are not to be touched.
+        aside: Rows that were set aside before, and are nothing but dropped.
     """
     unified, checks = _with_unified_ids(ratings, ids)
     if scale is not None:
         checks["rating_out_of_scale"] = _outside(unified["rating"], scale)
     if books is not None:
         checks["unknown_book"] = ~_known(unified["book_id"], books)
-    usable = ~np.any([np.zeros(len(unified), bool), *checks.values()], axis=0)
+    gone = np.zeros(len(unified), bool) if aside is None else aside
+    usable = ~np.any([gone, *checks.values()], axis=0)
     checks["duplicate_pair"] = superseded(unified, usable)
-    table, quarantine = split_off(unified, "ratings", checks, originals=ratings)
+    checks = {rule: mask & ~gone for rule, mask in checks.items()}
+    quarantine = set_aside(unified, "ratings", checks, originals=ratings)
+    # At once, because a copy of all columns takes longer than all the checks.
+    table = filtered(unified, ~np.any([gone, *checks.values()], axis=0))
     counts, doubts = _id_counts(table, ratings, ids)
     return Cleaned(table, quarantine, _positive(counts), doubts)
 

@@ -72,15 +72,20 @@ def set_aside(
 
 def without(table: pa.Table, dataset: str, quarantine: pa.Table) -> pa.Table:
     """The rows of a table that are not set aside."""
+    return filtered(table, ~among(table, dataset, quarantine))
+
+
+def among(table: pa.Table, dataset: str, quarantine: pa.Table) -> Mask:
+    """Which rows of a table are set aside."""
     aside = quarantine["row"].filter(pc.equal(quarantine["dataset"], dataset))
-    if not len(aside):
-        return table
-    return filtered(table, pc.invert(pc.is_in(table["row"], value_set=aside.combine_chunks())))
+    return np.asarray(pc.is_in(table["row"], value_set=aside.combine_chunks()))
 
 
-def filtered(table: pa.Table, kept: Mask | pa.ChunkedArray) -> pa.Table:
+def filtered(table: pa.Table, kept: Mask) -> pa.Table:
     """The rows to be kept, two columns at a time: it is memory that takes the time."""
-    mask = pa.array(kept) if isinstance(kept, np.ndarray) else kept
+    if kept.all():
+        return table
+    mask = pa.array(kept)
     with ThreadPoolExecutor(2) as threads:
         columns = list(threads.map(lambda column: column.filter(mask), table.columns))
     return pa.table(columns, table.schema)
