@@ -38,8 +38,13 @@ def new_context(site_folder: Path) -> "EphemeralDataContext":
         ProgressBarsConfig,
     )
 
+    defaults = InMemoryStoreBackendDefaults()
+    defaults.stores[defaults.validation_results_store_name] |= {
+        "module_name": "expectations.results_store",
+        "class_name": "ValidationResultsStore",
+    }
     config = DataContextConfig(
-        store_backend_defaults=InMemoryStoreBackendDefaults(),
+        store_backend_defaults=defaults,
         data_docs_sites={SITE: _site(site_folder)},
         analytics_enabled=False,
         progress_bars=ProgressBarsConfig(globally=False),

@@ -100,10 +100,9 @@ def _run(
         expectation_parameters={"last_num": max(len(table) - 1, 0)},
         run_id=run,
     )
-    ((identifier, validation),) = checked.run_results.items()
+    (validation,) = checked.run_results.values()
     if isinstance(table, pa.Table):
-        restate(validation, table)
-        context.validation_results_store.set(identifier, validation)  # whence pages are rendered
+        restate(validation, table)  # in the store too, whence pages are rendered
     results = _in_order(validation.results, checkpoint)
     return SuiteResult(
         suite.name,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.data.schemas import BOOKS, QUARANTINE, RAW_RATINGS, READERS
+from pipelines.data.schemas import BOOKS, ENCODED_RATINGS, QUARANTINE, RAW_RATINGS, READERS
 from pipelines.data.sources import Batch, SourceTables, create_source
 
 
@@ -40,5 +40,5 @@ def read_all(name: str, location: Path | str | None, **options: str) -> Everythi
 
 def _together(batches: Iterable[Batch], schema: pa.Schema) -> pa.Table:
     tables = [batch.kept for batch in batches]
-    assert all(table.schema == schema for table in tables)
-    return pa.concat_tables([schema.empty_table(), *tables])
+    assert all(table.schema in (schema, ENCODED_RATINGS) for table in tables)
+    return pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])

@@ -14,12 +14,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.evidence import come_again
+from expectations.evidence import come_again, keys_of
 from pipelines.data import repairs
 from pipelines.data.authors import AUTHOR
 from pipelines.data.book_ids import HOPELESS, UNIFIED, UNVERIFIED, ZEROS_RESTORED, BookIds
 from pipelines.data.ids import distinct, like
-from pipelines.data.quarantine import Mask, split_off
+from pipelines.data.quarantine import Mask, filtered, set_aside, split_off
 from pipelines.data.schemas import BOOKS, UNLISTED
 
 EARLIEST_YEAR = -3000
@@ -73,6 +73,7 @@ def clean_ratings(
     books: pa.Table | None,
     scale: tuple[float, float] | None,
     ids: BookIds | None = None,
+    aside: Mask | None = None,
 ) -> Cleaned:
     """
     Set aside what cannot be trained on; of ratings for the same pair the last one stays.
@@ -84,15 +85,20 @@ def clean_ratings(
         books: The clean catalogue that every rating must refer to; None for any book.
         scale: Lowest and highest rating allowed; None for any.
         ids: What becomes of each id; None where they are not to be touched.
+        aside: Rows that were set aside before, and are nothing but dropped.
     """
     unified, checks = _with_unified_ids(ratings, ids)
     if scale is not None:
         checks["rating_out_of_scale"] = _outside(unified["rating"], scale)
     if books is not None:
         checks["unknown_book"] = ~_known(unified["book_id"], books)
-    usable = ~np.any([np.zeros(len(unified), bool), *checks.values()], axis=0)
+    gone = np.zeros(len(unified), bool) if aside is None else aside
+    usable = ~np.any([gone, *checks.values()], axis=0)
     checks["duplicate_pair"] = superseded(unified, usable)
-    table, quarantine = split_off(unified, "ratings", checks, originals=ratings)
+    checks = {rule: mask & ~gone for rule, mask in checks.items()}
+    quarantine = set_aside(unified, "ratings", checks, originals=ratings)
+    # At once, because a copy of all columns takes longer than all the checks.
+    table = filtered(unified, ~np.any([gone, *checks.values()], axis=0))
     counts, doubts = _id_counts(table, ratings, ids)
     return Cleaned(table, quarantine, _positive(counts), doubts)
 
@@ -139,14 +145,9 @@ def completed(books: pa.Table, ratings: pa.Table) -> pa.Table:
 
 def superseded(ratings: pa.Table, usable: Mask | None = None) -> Mask:
     """Which (usable) ratings are not the last (usable) one of their (reader, book) pair."""
-    pairs, books = _codes(ratings["user_id"]), _codes(ratings["book_id"])
-    pairs *= books.max(initial=0) + 1
-    pairs += books
-    del books  # of ten million ratings 80 MB, wanted for sorting
-    if usable is not None:
-        unusable = np.flatnonzero(~usable)
-        pairs[unusable] = -1 - unusable  # each a pair of its own, which nothing supersedes
-    repeated = np.flatnonzero(come_again(pairs))
+    pairs = keys_of([ratings["user_id"], ratings["book_id"]])
+    again = come_again(pairs)
+    repeated = np.flatnonzero(again if usable is None else again & usable)
     some = ratings.select(["rated_at", "row"]).take(repeated)
     earliest = np.iinfo(np.int64).min
     times = some["rated_at"].cast(pa.int64()).fill_null(earliest).to_numpy()
@@ -201,8 +202,8 @@ def _codes(ids: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 
 def _outside(ratings: pa.ChunkedArray, scale: tuple[float, float]) -> Mask:
-    numbers = ratings.to_numpy()  # null is NaN, which lies outside of nothing
-    return (numbers < scale[0]) | (numbers > scale[1])
+    outside = pc.or_(pc.less(ratings, scale[0]), pc.greater(ratings, scale[1]))
+    return np.asarray(pc.fill_null(outside, False))
 
 
 def _positive(counts: Mapping[str, int]) -> dict[str, int]:

@@ -29,7 +29,7 @@ def without_erased(batch: Batch, is_erased: IsErased) -> tuple[Batch, int]:
         return batch, 0
     kept = batch.kept
     if "user_id" in kept.column_names:
-        kept = kept.filter(pc.invert(rows_of(kept["user_id"], is_erased)))
+        kept = _encoded_anew(kept.filter(pc.invert(rows_of(kept["user_id"], is_erased))))
     mentions = [
         dataset != "books" and any(map(is_erased, reader_ids(original)))
         for dataset, original in zip(
@@ -50,6 +50,15 @@ def rows_of(column: pa.ChunkedArray, is_chosen: IsErased) -> pa.ChunkedArray:
     distinct = pc.unique(column).drop_null()
     chosen = [id_ for id_ in distinct.to_pylist() if is_chosen(str(id_))]
     return pc.is_in(column, value_set=pa.array(chosen, column.type))
+
+
+def _encoded_anew(table: pa.Table) -> pa.Table:
+    """Without what dictionaries still hold of rows that are gone: it would be written too."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            anew = table[at].cast(field.type.value_type).cast(field.type)
+            table = table.set_column(at, field, anew)
+    return table
 
 
 def reader_ids(original: str) -> Iterator[str]:

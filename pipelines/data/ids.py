@@ -30,7 +30,8 @@ def restore_id_types(
     """
     Restore the types of reader and book ids, each kind in one decision over all three.
 
-    A column of book ids is never integer in one table and text in the other.
+    A column of book ids is never integer in one table and text in the other. Of ratings, ids that
+    are encoded stay so.
     """
     user_type = _common_type(ratings["user_id"], readers)
     book_type = _common_type(ratings["book_id"], books["book_id"])
@@ -54,14 +55,9 @@ def distinct(ids: IdColumn) -> pa.Array:
     return encoded.dictionary.filter(_in_use(encoded))
 
 
-def plain(ids: IdColumn, kind: pa.DataType | None = None) -> IdColumn:
-    """Ids that may have been encoded, no longer so; each distinct one is cast once."""
-    if not pa.types.is_dictionary(ids.type):
-        return ids if kind is None else ids.cast(kind)
-    encoded = ids.combine_chunks()
-    # What is in no row any more may be an id that cannot be cast.
-    values = pc.if_else(_in_use(encoded), encoded.dictionary, None)
-    return values.cast(kind or values.type).take(encoded.indices)
+def plain(ids: IdColumn) -> IdColumn:
+    """Ids that may have been encoded, no longer so."""
+    return ids.cast(ids.type.value_type) if pa.types.is_dictionary(ids.type) else ids
 
 
 def _in_use(encoded: pa.DictionaryArray) -> pa.Array:
@@ -82,5 +78,20 @@ def _common_type(*columns: IdColumn) -> pa.DataType:
 
 
 def _cast(table: pa.Table, name: str, kind: pa.DataType) -> pa.Table:
+    column = table[name]
+    if pa.types.is_dictionary(column.type):
+        column = _recoded(column.combine_chunks(), kind)
+    else:
+        column = column.cast(kind)
     at = table.schema.get_field_index(name)
-    return table.set_column(at, pa.field(name, kind), plain(table[name], kind))
+    return table.set_column(at, pa.field(name, column.type), column)
+
+
+def _recoded(encoded: pa.DictionaryArray, kind: pa.DataType) -> pa.DictionaryArray:
+    """Of another kind, and encoded still: each distinct id is cast once."""
+    try:
+        values = encoded.dictionary.cast(kind)
+    except pa.ArrowInvalid:  # of an id that is in no row any more
+        values = pc.if_else(_in_use(encoded), encoded.dictionary, None).cast(kind)
+        return values.take(encoded.indices).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices, values)

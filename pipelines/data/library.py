@@ -21,7 +21,7 @@ from pipelines.data.cleaning import (
 )
 from pipelines.data.editions import Works, edition_table, works_of
 from pipelines.data.ids import like, plain
-from pipelines.data.quarantine import merged, split_off
+from pipelines.data.quarantine import Mask, merged, split_off
 
 MERGED = "editions_merged"
 MOVED = "moved_to_work"
@@ -64,21 +64,34 @@ class Library:
 
 
 def clean_library(
-    ratings: pa.Table, books: pa.Table | None, readers: pa.Table | None, rules: Rules
+    ratings: pa.Table,
+    books: pa.Table | None,
+    readers: pa.Table | None,
+    rules: Rules,
+    *,
+    aside: Mask | None = None,
 ) -> Library:
     """
     Clean raw tables of schemas RAW_RATINGS, BOOKS and READERS.
 
     Every row is kept or set aside, as found, and every changed cell is counted by its rule.
+
+    Args:
+        ratings: All of them.
+        books: A catalogue, if one was given.
+        readers: What is known of readers, if anything is.
+        rules: What is known of the data, and asked for.
+        aside: Ratings that were set aside before: they are dropped, and decide nothing.
     """
     listed = None if books is None else books["book_id"]
-    ids = BookIds.of(listed, ratings["book_id"]) if rules.book_ids == "isbn" else None
+    ids = BookIds.of(listed, _left(ratings, aside)) if rules.book_ids == "isbn" else None
     catalogue = None if books is None else clean_books(books, ids=ids)
     rated = clean_ratings(
         ratings,
         books=_ratable(catalogue, rules),
         scale=rules.scale,
         ids=ids,
+        aside=aside,
     )
     if books is None or catalogue is None:
         return _library(rated, catalogue, readers, {}, ids)
@@ -88,6 +101,11 @@ def clean_library(
     if works.work_of:
         rated, catalogue = _on_works(rated, works, ratings), _grouped(catalogue, works, books)
     return _library(rated, catalogue, readers, works.work_of, ids)
+
+
+def _left(ratings: pa.Table, aside: Mask | None) -> pa.ChunkedArray:
+    """The ids of books in ratings that were not set aside before."""
+    return ratings["book_id"] if aside is None else ratings["book_id"].filter(pa.array(~aside))
 
 
 def _ratable(catalogue: Cleaned | None, rules: Rules) -> pa.Table | None:

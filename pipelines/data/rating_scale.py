@@ -2,6 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 
 log = structlog.get_logger()
@@ -10,6 +12,9 @@ Scale = tuple[float, float]
 """Lowest and highest rating."""
 Ratings = npt.NDArray[np.float64]
 """One number a rating; NaN is an implicit positive."""
+
+Counts = npt.NDArray[np.int64]
+"""How many ratings are of each value."""
 
 IMPLICIT_SCALE = (0.0, 1.0)
 """Where nobody rated: every row is a positive."""
@@ -24,7 +29,7 @@ MIN_LIKED_SHARE = 0.05
 """Where fewer ratings reach the threshold, the numbers are probably counts, not opinions."""
 
 
-def infer_scale(ratings: Ratings) -> Scale:
+def infer_scale(ratings: pa.Array | pa.ChunkedArray) -> Scale:
     """
     The scale that ratings of unknown origin most likely stand on.
 
@@ -33,14 +38,17 @@ def infer_scale(ratings: Ratings) -> Scale:
     strays are negative (then the top is sought among absolute values), else 1. Strays are at most
     0.1 % of the ratings, or at most 3 and 1 %.
     """
-    known = ratings[np.isfinite(ratings)]
-    if known.size == 0:
+    counted = pc.value_counts(ratings)  # few are distinct
+    values, counts = (counted.field(name).to_numpy() for name in ("values", "counts"))
+    known = np.isfinite(values)
+    values, counts = values[known], counts[known]
+    if values.size == 0:
         return IMPLICIT_SCALE
-    signed = not _strays(known < 0)
-    top = _top(np.abs(known) if signed else known)
+    signed = not _strays(values < 0, counts)
+    top = _top(np.abs(values) if signed else values, counts)
     if signed:
         return -top, top
-    return (0.0 if top <= 1 or not _strays(known < 1) else 1.0), top
+    return (0.0 if top <= 1 or not _strays(values < 1, counts) else 1.0), top
 
 
 def liked_threshold(scale: Scale) -> float:
@@ -64,11 +72,12 @@ def preference(ratings: Ratings, scale: Scale) -> npt.NDArray[np.float32]:
     return (liked | implicit).astype(np.float32)
 
 
-def _top(values: Ratings) -> float:
-    usual = (top for top in USUAL_TOPS if _strays(values > top))
+def _top(values: Ratings, counts: Counts) -> float:
+    usual = (top for top in USUAL_TOPS if _strays(values > top, counts))
     return next(usual, float(values.max()))
 
 
-def _strays(outside: npt.NDArray[np.bool_]) -> bool:
-    share, count = float(outside.mean()), int(outside.sum())
+def _strays(outside: npt.NDArray[np.bool_], counts: Counts) -> bool:
+    count = int(counts[outside].sum())
+    share = count / int(counts.sum())
     return share <= STRAY_SHARE or (count <= STRAYS_IN_A_SMALL_FILE and share <= 0.01)

@@ -19,6 +19,14 @@ RAW_RATINGS = pa.schema(
     [pa.field("user_id", pa.string()), pa.field("book_id", pa.string()), *RATING_FIELDS]
 )
 
+ENCODED = pa.dictionary(pa.int32(), pa.string())
+"""Text that repeats: each distinct one, and where it stands among them."""
+
+ENCODED_RATINGS = pa.schema(
+    [pa.field("user_id", ENCODED), pa.field("book_id", ENCODED), *RATING_FIELDS]
+)
+"""RAW_RATINGS, as they are kept in memory."""
+
 BOOKS = pa.schema(
     [
         pa.field("book_id", pa.string()),

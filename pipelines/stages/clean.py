@@ -11,7 +11,7 @@ from pipelines.data.erased import ERASED
 from pipelines.data.ids import distinct_readers, restore_id_types
 from pipelines.data.library import Library, Rules, clean_library
 from pipelines.data.parquet import read_ratings, write_table
-from pipelines.data.quarantine import counted, without
+from pipelines.data.quarantine import among, counted, without
 from pipelines.errors import DataError
 from pipelines.stages.run_context import RunContext, Summary
 
@@ -131,10 +131,9 @@ def _cleaned(ctx: RunContext) -> tuple[Library, pa.Array]:
         for path in (ingest / "books.parquet", ingest / "readers.parquet")
     )
     ratings = read_ratings(ingest / "ratings.parquet")
-    everyone = distinct_readers(ratings)
-    ratings = without(ratings, "ratings", aside)  # of the same name, to let go of what was read
-    pa.default_memory_pool().release_unused()
-    return clean_library(ratings, books, readers, _rules(ctx)), everyone
+    dropped = among(ratings, "ratings", aside)
+    library = clean_library(ratings, books, readers, _rules(ctx), aside=dropped)
+    return library, distinct_readers(ratings)
 
 
 def _rows_in(ctx: RunContext, name: str) -> int:

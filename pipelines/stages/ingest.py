@@ -1,6 +1,7 @@
 """Read the source into typed tables, and give every row that cannot be read its reason."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 from pipelines.data.erased import ERASED, IsErased, nobody, without_erased
 from pipelines.data.parquet import writing
 from pipelines.data.quarantine import counted
-from pipelines.data.schemas import BOOKS, QUARANTINE, RAW_RATINGS, READERS
+from pipelines.data.schemas import BOOKS, ENCODED_RATINGS, QUARANTINE, READERS
 from pipelines.data.sources import create_source
 from pipelines.data.sources.base import Batches, SourceTables
 from pipelines.errors import DataError
@@ -72,9 +73,13 @@ class _Counts:
 
 def write_tables(tables: SourceTables, folder: Path, is_erased: IsErased = nobody) -> Summary:
     """Write everything below `folder` but erased readers, a batch at a time; what was written."""
-    with pq.ParquetWriter(folder / "quarantine.parquet", QUARANTINE) as rejected:
+    with (
+        pq.ParquetWriter(folder / "quarantine.parquet", QUARANTINE) as rejected,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        checksums = {str(path): beside.submit(file_sha256, path) for path in tables.files}
         write = partial(_write, rejected=rejected, is_erased=is_erased)
-        ratings = write(tables.ratings, folder / "ratings.parquet", RAW_RATINGS)
+        ratings = write(tables.ratings, folder / "ratings.parquet", ENCODED_RATINGS)
         books = write(tables.books, folder / "books.parquet", BOOKS)
         readers = write(tables.readers, folder / "readers.parquet", READERS)
     if tables.editions is not None:
@@ -86,7 +91,7 @@ def write_tables(tables: SourceTables, folder: Path, is_erased: IsErased = nobod
         "rating_scale": tables.rating_scale,
         "book_ids": tables.book_ids,
         "catalogue_is_complete": tables.catalogue_is_complete,
-        "files": {str(path): file_sha256(path) for path in tables.files},
+        "files": {path: checksum.result() for path, checksum in checksums.items()},
         **{name: found and found.kept for name, found in counts.items()},
         **{f"{name}_rejected": found.rejected if found else 0 for name, found in counts.items()},
         "rows": {name: found.read for name, found in counts.items() if found},
@@ -115,7 +120,7 @@ def _write(
             counts.kept += len(batch.kept)
             counts.rejected += len(batch.rejected)
             counts.repairs += Counter(batch.repairs)
-            if schema is RAW_RATINGS:
+            if schema is ENCODED_RATINGS:
                 counts.timed += len(batch.kept) - batch.kept["rated_at"].null_count
     return counts
 

@@ -59,10 +59,10 @@ def rating_scale(
     ratings: pa.Table, known: tuple[float, float] | None
 ) -> tuple[float, float] | None:
     """The scale of explicit ratings: the source's own, else inferred; None where there are none."""
-    explicit = ratings["rating"].drop_null().to_numpy()
+    explicit = ratings["rating"].drop_null()
     if len(explicit) == 0:
         return None
-    return (known[0], known[1]) if known else infer_scale(np.asarray(explicit))
+    return (known[0], known[1]) if known else infer_scale(explicit)
 
 
 def _examine(

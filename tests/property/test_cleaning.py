@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -175,6 +176,21 @@ def test_a_clean_library_stays_as_it_is(rows, books, rules):
     assert twice.catalogue.equals(once.catalogue)
     assert len(twice.quarantine) == 0
     assert not any(cleaned.repairs for cleaned in twice.cleaned.values())
+
+
+@LAW
+@given(RATED, st.none() | EDITIONS, RULES, st.sets(st.integers(0, 19)))
+def test_rows_set_aside_before_are_as_if_they_had_never_been(rows, books, rules, before):
+    """They decide nothing, and are not set aside again."""
+    ratings, catalogue = ratings_of(rows), None if books is None else books_of(books)
+    aside = np.isin(np.arange(len(rows)), list(before))
+    left = ratings.filter(pa.array(~aside))
+    one = clean_library(ratings, catalogue, None, rules, aside=aside)
+    other = clean_library(left, catalogue, None, rules)
+    assert one.ratings.equals(other.ratings)
+    assert one.catalogue.equals(other.catalogue)
+    assert one.quarantine.equals(other.quarantine)
+    assert one.cleaned["ratings"].repairs == other.cleaned["ratings"].repairs
 
 
 @LAW

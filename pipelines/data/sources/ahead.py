@@ -1,12 +1,15 @@
 """Reading on while what was read is worked on."""
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
+_THREADS = 2
 
 
 def read_ahead(items: Iterable[T]) -> Iterator[T]:
@@ -26,3 +29,14 @@ def read_ahead(items: Iterable[T]) -> Iterator[T]:
         while found := coming.result():
             coming = reader.submit(following)
             yield from found
+
+
+def worked_ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, Future[R]]]:
+    """The items in their order, with what threads make of each: of the next ones meanwhile."""
+    under_way: deque[tuple[T, Future[R]]] = deque()
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="work-ahead") as workers:
+        for item in items:
+            under_way.append((item, workers.submit(work, item)))
+            if len(under_way) > _THREADS:
+                yield under_way.popleft()
+        yield from under_way

@@ -21,7 +21,7 @@ class Batch:
     """Some rows of one dataset, in the order of the source."""
 
     kept: pa.Table
-    """Schema RAW_RATINGS, BOOKS or READERS."""
+    """Schema RAW_RATINGS or ENCODED_RATINGS, BOOKS or READERS."""
     rejected: pa.Table = field(default_factory=lambda: empty(QUARANTINE))
     """Schema QUARANTINE: the rows that could not be read as a row at all."""
     repairs: Mapping[str, int] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class SourceTables:
     """
 
     ratings: Batches
-    """Schema RAW_RATINGS."""
+    """Schema RAW_RATINGS or ENCODED_RATINGS."""
     label: str
     """One line on what this data is."""
     books: Batches | None = None

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from pipelines.data.schemas import ENCODED
 from pipelines.data.sources.csv_lines import Lines, Nums
 from pipelines.data.sources.records import MAX_RECORD_BYTES, Grammar, Quoting, Record
 
@@ -22,7 +23,7 @@ _OTHERS: dict[Quoting, tuple[Quoting, ...]] = {
 """What else a torn row may be written in. Never none: an id with a stray quote is another id."""
 _ROW, _BLANK, _APART, _INSIDE = range(4)
 """A line: a row for Arrow, nothing, a record to be taken apart on its own, or more lines of it."""
-_LAST_FIELD = "x"
+_LAST_FIELD = "1"
 
 Kinds = npt.NDArray[np.int8]
 
@@ -55,12 +56,23 @@ class Parsed(NamedTuple):
 
 
 class BlockReader:
-    """Reads the blocks of one file: the fields at the places `wanted`, of `n_fields`."""
+    """
+    Reads the blocks of one file: the fields at the places `wanted`, of `n_fields`.
+
+    Those at the places `encoded` come as dictionaries, which may hold a value that no row has.
+    """
 
     def __init__(
-        self, grammar: Grammar, n_fields: int, wanted: Sequence[int], mend: Mend | None
+        self,
+        grammar: Grammar,
+        n_fields: int,
+        wanted: Sequence[int],
+        encoded: Sequence[int],
+        mend: Mend | None,
     ) -> None:
         self._grammar, self._n_fields, self._wanted, self._mend = grammar, n_fields, wanted, mend
+        kinds = {at: ENCODED if at in encoded else pa.string() for at in wanted}
+        self._schema = pa.schema([(str(at), kinds[at]) for at in wanted])
         self._others = [Grammar(grammar.delimiter, other) for other in _OTHERS[grammar.quoting]]
         self._blank = b" \t" + grammar.delimiter.encode()
 
@@ -134,7 +146,6 @@ class BlockReader:
             return "skip"
 
         names = [str(at) for at in range(self._n_fields)]
-        wanted = [str(at) for at in self._wanted]
         # A quote left open takes the row behind it along: then there is one row less than lines.
         last_row = self._grammar.delimiter.join([_LAST_FIELD] * self._n_fields).encode()
         data = b"%b%b\n" % (text, last_row)
@@ -150,8 +161,8 @@ class BlockReader:
                 invalid_row_handler=set_aside,
             ),
             pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(wanted, pa.string()),
-                include_columns=wanted,
+                column_types={field.name: field.type for field in self._schema},
+                include_columns=self._schema.names,
                 null_values=[],
                 check_utf8=False,
             ),
@@ -163,12 +174,15 @@ class BlockReader:
     def _trimmed(self, table: pa.Table) -> pa.Table:
         if self._grammar.quoting != "triple":
             return table
-        columns = [pc.utf8_trim(column, '"') for column in table.columns]
-        return pa.table(columns, table.schema)
+        columns = [pc.utf8_trim(column.cast(pa.string()), '"') for column in table.columns]
+        return pa.table(columns, table.schema.names).cast(table.schema)
 
     def _table(self, records: Sequence[list[str]]) -> pa.Table:
-        columns = [pa.array([fields[at] for fields in records], pa.string()) for at in self._wanted]
-        return pa.table(columns, [str(at) for at in self._wanted])
+        columns = [
+            pa.array([fields[at] for fields in records], kind)
+            for at, kind in zip(self._wanted, self._schema.types, strict=True)
+        ]
+        return pa.table(columns, self._schema)
 
     def _mended(
         self, lines: Lines, apart: Mapping[int, Record]

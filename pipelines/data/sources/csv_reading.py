@@ -1,8 +1,9 @@
 """
 CSV of unknown make: the dialect is found out, and nothing is guessed silently.
 
-All values are text. A line of blanks or of delimiters alone is no row. A row with the wrong number
-of fields, or with a quote that is not closed, is kept aside under its number.
+All values are text, ids and ratings encoded. A line of blanks or of delimiters alone is no row. A
+row with the wrong number of fields, or with a quote that is not closed, is kept aside under its
+number.
 """
 
 import re
@@ -15,6 +16,7 @@ import pyarrow as pa
 import structlog
 from upath import UPath
 
+from pipelines.data.sources.ahead import worked_ahead
 from pipelines.data.sources.csv_blocks import BlockReader, Mend, Parsed
 from pipelines.data.sources.dialect import DETECTED, HEAD_BYTES, ForcedDialect, detect
 from pipelines.data.sources.files import opened
@@ -25,6 +27,8 @@ from pipelines.errors import SourceError
 
 log = structlog.get_logger()
 
+REPEATED = ("user_id", "book_id", "rating")
+"""Columns, by our names, whose values come again and again: read as dictionaries."""
 _BEFORE_HEADER = re.compile(rb"(?:\n| |\xef\xbb\xbf)*+")
 
 
@@ -54,7 +58,8 @@ def read_csv(
         grammar = Grammar(dialect.delimiter, dialect.quoting)
         header, first = _header(path, blocks, grammar)
         chosen = choose(path, header)
-        reader = BlockReader(grammar, len(header), list(chosen.values()), mend)
+        encoded = [at for name, at in chosen.items() if name in REPEATED]
+        reader = BlockReader(grammar, len(header), list(chosen.values()), encoded, mend)
         found_as = {name: header[at] for name, at in chosen.items()}
         yield from _batches(path, chain([first], blocks), reader, found_as)
 
@@ -90,10 +95,11 @@ def _batches(
 
 
 def _parsed(path: UPath, blocks: Iterator[bytes], reader: BlockReader) -> Iterator[Parsed]:
+    """Some blocks at once; one is read again if a record of the block before goes on in it."""
     rest = b""
     try:
-        for block in blocks:
-            parsed = reader.read(rest + block, last=False)
+        for block, found in worked_ahead(partial(reader.read, last=False), blocks):
+            parsed = reader.read(rest + block, last=False) if rest else found.result()
             rest = parsed.rest
             yield parsed
         yield reader.read(rest, last=True)

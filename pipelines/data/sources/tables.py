@@ -8,7 +8,7 @@ import pyarrow as pa
 import structlog
 
 from pipelines.data.isbn import normalise_isbn
-from pipelines.data.schemas import BOOKS, RAW_RATINGS, READERS
+from pipelines.data.schemas import BOOKS, ENCODED_RATINGS, READERS
 from pipelines.data.sources import values
 from pipelines.data.sources.ahead import read_ahead
 from pipelines.data.sources.base import Batch
@@ -44,7 +44,7 @@ def _ratings(raw: RawBatch, unit: values.EpochUnit) -> Batch:
     user_ids, book_ids = _ids(raw, "user_id"), _ids(raw, "book_id")
     rated = _read(raw, "rating", values.ratings)
     timed = _read(raw, "timestamp", partial(values.instants, unit=unit))
-    table = pa.table([user_ids, book_ids, rated.column, timed.column, raw.rows], RAW_RATINGS)
+    table = pa.table([user_ids, book_ids, rated.column, timed.column, raw.rows], ENCODED_RATINGS)
     no_user, odd_user = values.check_ids(user_ids)
     no_book, odd_book = values.check_ids(book_ids)
     checks = {
@@ -66,7 +66,7 @@ def books_batch(raw: RawBatch) -> Batch:
     """
     book_ids = _ids(raw, "book_id")
     columns = {
-        "book_id": book_ids,
+        "book_id": book_ids.cast(pa.string()),
         "authors": _lists(raw, "authors", comma=False),
         "genres": _lists(raw, "genres", comma=True),
         "year": _whole_numbers(raw, "year"),
@@ -88,7 +88,7 @@ def readers_batch(raw: RawBatch) -> Batch:
     """
     user_ids = _ids(raw, "user_id")
     columns = {
-        "user_id": user_ids,
+        "user_id": user_ids.cast(pa.string()),
         "location": texts(raw, "location"),
         "age": _whole_numbers(raw, "age"),
         "row": raw.rows,
@@ -107,9 +107,9 @@ def texts(raw: RawBatch, name: str) -> list[str | None]:
     return [None if value is None or value == "" else str(value) for value in found]
 
 
-def _ids(raw: RawBatch, name: str) -> pa.Array:
+def _ids(raw: RawBatch, name: str) -> pa.DictionaryArray:
     try:
-        return values.id_texts(raw.columns[name])
+        return values.ids(raw.columns[name])
     except values.UnfitTypeError as error:
         raise _unfit(raw, name, error) from error
 

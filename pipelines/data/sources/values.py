@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from pipelines.data.quarantine import Mask
-from pipelines.data.schemas import RATING_FIELDS
+from pipelines.data.schemas import ENCODED, RATING_FIELDS
 
 MAX_ID_LENGTH = 255
 INSTANT = RATING_FIELDS[1].type
@@ -42,7 +42,7 @@ class UnfitTypeError(TypeError):
     """A typed column cannot mean what it was taken for."""
 
 
-def id_texts(column: pa.ChunkedArray) -> pa.Array:
+def ids(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """
     Ids as text exactly as found; whole floats lose the ".0" that a missing value gave them.
 
@@ -51,24 +51,23 @@ def id_texts(column: pa.ChunkedArray) -> pa.Array:
     """
     kind = column.type
     if kinds.is_floating(kind):
-        return _float_texts(_combined(column.cast(pa.float64())))
-    if kinds.is_string(kind) or kinds.is_integer(kind) or kinds.is_decimal(kind):
-        return _combined(column.cast(pa.string()))
-    if kinds.is_null(kind):
-        return pa.nulls(len(column), pa.string())
-    raise UnfitTypeError(f"holds {kind}, not text or whole numbers")
+        return _float_texts(_combined(column.cast(pa.float64()))).dictionary_encode()
+    if kinds.is_integer(kind) or kinds.is_decimal(kind) or kinds.is_null(kind):
+        return _encoded(column.cast(pa.string()))
+    if not _is_text(kind):
+        raise UnfitTypeError(f"holds {kind}, not text or whole numbers")
+    return _encoded(column)
 
 
-def check_ids(ids: pa.Array) -> tuple[Mask, Mask]:
+def check_ids(encoded: pa.DictionaryArray) -> tuple[Mask, Mask]:
     """Which ids are null or blank, and which too long for a key or with control characters."""
-    encoded = ids.dictionary_encode()  # each is looked at once
-    unique = encoded.dictionary
+    unique = encoded.dictionary  # each is looked at once
+    if not encoded.null_count and _are_plain(unique):
+        return np.zeros(len(encoded), bool), np.zeros(len(encoded), bool)
     missing = _mask(pc.match_substring_regex(unique, _BLANK))
     malformed = _mask(pc.match_substring_regex(unique, _CONTROL)) | _mask(
         pc.greater(pc.utf8_length(unique), MAX_ID_LENGTH)
     )
-    if not ids.null_count and not (missing | malformed).any():
-        return np.zeros(len(ids), bool), np.zeros(len(ids), bool)
     codes = encoded.indices.fill_null(len(unique))
     return np.append(missing, True)[codes], np.append(malformed, False)[codes]
 
@@ -80,8 +79,8 @@ def ratings(column: pa.ChunkedArray) -> Read:
     Raises:
         UnfitTypeError: neither text nor numbers.
     """
-    if kinds.is_string(column.type):
-        encoded = _combined(column).dictionary_encode()  # ratings repeat
+    if _is_text(column.type):
+        encoded = _encoded(column)  # ratings repeat
         codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy()
         unique = pa.chunked_array([encoded.dictionary])
         blank = _mask(pc.match_substring_regex(unique, _BLANK))
@@ -206,8 +205,28 @@ def _is_numeric(kind: pa.DataType) -> bool:
     )
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    return kinds.is_string(kind) or kind == ENCODED
+
+
+def _are_plain(texts: pa.Array) -> bool:
+    """The usual case, at once: all are 1 to 255 printable signs of ASCII, none of them a blank."""
+    _, ends, signs = texts.buffers()
+    bounds = np.frombuffer(ends, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    lengths = np.diff(bounds)
+    if not len(texts) or lengths.min() == 0 or lengths.max() > MAX_ID_LENGTH:
+        return False
+    found = np.frombuffer(signs, np.uint8)[bounds[0] : bounds[-1]]
+    return bool(found.min() > ord(" ") and found.max() <= ord("~"))
+
+
 def _combined(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks()
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    whole = _combined(column)
+    return whole if kinds.is_dictionary(whole.type) else whole.dictionary_encode()
 
 
 def _mask(values: pa.Array | pa.ChunkedArray) -> Mask:

@@ -183,6 +183,17 @@ def test_reader_without_ratings_decides_with_the_others():
     assert users.to_pylist() == ["1", "x"]
 
 
+@pytest.mark.parametrize("unused", ["2", "x"])
+def test_encoded_ids_are_restored_by_those_in_use(unused):
+    ids = pa.DictionaryArray.from_arrays([0, 2, 0], ["7", unused, "9"])
+    ratings, *_ = restore_id_types(
+        pa.table({"user_id": ids, "book_id": ids}), books_of({"book_id": "7"}), pa.array(["7"])
+    )
+    for name in ("user_id", "book_id"):
+        assert ratings[name].type.value_type == pa.int64()
+        assert ratings[name].to_pylist() == [7, 9, 7]
+
+
 def test_readers_are_all_who_were_seen():
     assert distinct_readers(
         ratings_of(("b", "x", 99.0, None), ("a", "x", 5.0, None), ("b", "x", 1.0, None))

@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from structlog.testing import capture_logs
 
@@ -23,17 +24,17 @@ from pipelines.data.rating_scale import infer_scale, liked_threshold, preference
     ],
 )
 def test_scale_is_the_smallest_usual_one(ratings, scale):
-    assert infer_scale(np.array(ratings, float)) == scale
+    assert infer_scale(pa.array(ratings, pa.float64())) == scale
 
 
 @pytest.mark.parametrize("stray", [0.0, -3.0, 55.0])
 def test_one_stray_rating_in_a_thousand_does_not_change_the_scale(stray):
-    assert infer_scale(np.array([stray, *[1, 2, 3, 4, 5] * 200], float)) == (1, 5)
+    assert infer_scale(pa.array([stray, *[1, 2, 3, 4, 5] * 200], pa.float64())) == (1, 5)
 
 
 def test_three_strays_in_a_small_file_do_not_change_the_scale():
-    assert infer_scale(np.array([55.0] * 3 + [1, 2, 3, 4, 5] * 60)) == (1, 5)
-    assert infer_scale(np.array([55.0] * 4 + [1, 2, 3, 4, 5] * 60)) == (1, 100)
+    assert infer_scale(pa.array([55.0] * 3 + [1, 2, 3, 4, 5] * 60)) == (1, 5)
+    assert infer_scale(pa.array([55.0] * 4 + [1, 2, 3, 4, 5] * 60)) == (1, 100)
 
 
 def test_four_stars_are_liked_and_three_are_not():
@@ -46,7 +47,7 @@ def test_four_stars_are_liked_and_three_are_not():
 def test_counts_mistaken_for_ratings_all_count_as_positive():
     counts = np.array([1.0] * 98 + [4000.0] * 2)
     with capture_logs() as logs:
-        assert preference(counts, infer_scale(counts)).all()
+        assert preference(counts, infer_scale(pa.array(counts))).all()
     assert [entry["event"] for entry in logs] == ["scale_gives_few_likes"]
 
 

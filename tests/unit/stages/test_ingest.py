@@ -70,6 +70,8 @@ def test_rows_of_erased_readers_are_written_nowhere_and_counted(tmp_path):
     assert {name: set(table["user_id"].to_pylist()) for name, table in read.items()} == {
         "ratings": {"1"}, "readers": {"1"},
     }  # fmt: skip
+    encoded = pq.ParquetFile(out / "ratings.parquet", read_dictionary=["user_id"]).read()
+    assert encoded["user_id"].chunk(0).dictionary.to_pylist() == ["1"]
     aside = pq.read_table(out / "quarantine.parquet")
     assert [o for o in aside["original"].to_pylist() if o.startswith("2")] == []
     assert "2" in str(aside.filter(pc.field("dataset") == "books")["original"].to_pylist())

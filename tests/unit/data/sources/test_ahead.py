@@ -3,7 +3,7 @@ import threading
 import pytest
 import structlog
 
-from pipelines.data.sources.ahead import read_ahead
+from pipelines.data.sources.ahead import read_ahead, worked_ahead
 
 
 def test_items_come_in_their_order_each_once():
@@ -49,3 +49,30 @@ def test_logs_tell_of_the_same_run():
 
     with structlog.contextvars.bound_contextvars(run_id="r"):
         assert list(read_ahead(items())) == [{"run_id": "r"}]
+
+
+def test_work_on_the_next_items_is_under_way_while_one_is_used():
+    def work(nth):
+        begun[nth].set()
+        return nth * nth
+
+    begun = [threading.Event() for _ in range(5)]
+    for nth, (item, found) in enumerate(worked_ahead(work, range(5))):
+        assert (item, found.result(10)) == (nth, nth * nth)
+        assert all(event.wait(10) for event in begun[: nth + 3])
+        assert not any(event.is_set() for event in begun[nth + 3 :])
+
+
+def test_work_that_fails_says_so_where_it_is_asked_for():
+    tens = [10 // 5, None, 10 // 2]
+    found = [future for _, future in worked_ahead((10).__floordiv__, [5, 0, 2])]
+    assert [None if each.exception() else each.result() for each in found] == tens
+    with pytest.raises(ZeroDivisionError):
+        found[1].result()
+
+
+def test_threads_at_work_end_where_it_is_broken_off():
+    found = worked_ahead(str, range(100))
+    next(found)
+    found.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("work-ahead")]
