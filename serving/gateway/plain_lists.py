@@ -15,7 +15,7 @@ from pipelines.errors import BookrecError
 from serving.bootstrap import Components
 from serving.gateway.edge import ENCODED_SLASH
 from serving.gateway.errors import shown
-from serving.gateway.remembering import JSON, Route
+from serving.gateway.remembering import Route, send_document
 from serving.gateway.requests import MAX_LENGTH, Paged
 from serving.gateway.schemas import ReadersList
 from serving.recommending.paging import Page
@@ -34,7 +34,9 @@ class PlainLists:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = _asked(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
+        asked = (
+            plain_question(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
+        )
         if asked is None or not may(scope["state"]["principal"], f"GET {ROUTE}", asked[0]):
             await self._app(scope, receive, send)
             return
@@ -46,13 +48,10 @@ class PlainLists:
         except BookrecError as error:
             await shown(error, scope["state"]["request_id"])(scope, receive, send)
             return
-        body = ReadersList.json_of(answer)
-        headers = [JSON, (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send_document(ReadersList.json_of(answer), send)
 
 
-def _asked(scope: Scope) -> tuple[str, int] | None:
+def plain_question(scope: Scope) -> tuple[str, int] | None:
     """For whom, and how many; None where more than that is asked, or something is wrong."""
     path, query = _PATH.fullmatch(scope["path"]), _QUERY.fullmatch(scope["query_string"])
     if path is None or query is None:

@@ -43,6 +43,17 @@ class Kept:
     route: str
     source: str | None = None
 
+    @classmethod
+    def of(cls, body: bytes, route: str, version: int) -> "Kept | None":
+        """What to keep of an answer; nothing of one from another version than this."""
+        if not body.startswith(_ID):
+            return cls(body, route)
+        rest = body[len(_ID) + _ID_LENGTH :]
+        if not rest.startswith(b'","model_version":%d,' % version):
+            return None
+        rest = rest.replace(_MODEL, _CACHE, 1)
+        return cls(rest, route, "cache" if _CACHE in rest[:120] else "fallback")
+
     def may_be_told(self, principal: Principal, user_id: str | None) -> bool:
         """Whether somebody may have it; the reader whom the path names is `user_id`."""
         return may(principal, f"GET {self.route}", user_id)
@@ -76,6 +87,11 @@ class Question(NamedTuple):
         """The answer that was kept."""
         return self.parts.local_cache.get(self.key, self.generation)
 
+    def remember(self, kept: Kept | None) -> None:
+        """Keep an answer, if there is anything to keep of it."""
+        if kept is not None:
+            self.parts.local_cache.put(self.key, self.generation, kept, len(kept.body))
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -102,9 +118,7 @@ class Remembering:
         asked.parts.metrics.cache_operations.labels("local_miss").inc()
         listening = _Listening(send, asked.model.number)
         await self._app(scope, receive, listening.send)
-        answer = listening.answer(scope)
-        if answer is not None:
-            asked.parts.local_cache.put(asked.key, asked.generation, answer, len(answer.body))
+        asked.remember(listening.answer(scope))
 
 
 class _Listening:
@@ -128,16 +142,7 @@ class _Listening:
     def answer(self, scope: Scope) -> Kept | None:
         """What to keep of it; nothing of an answer from another model than was in service."""
         body = self._body
-        if body is None:
-            return None
-        route = scope["route"].path
-        if not body.startswith(_ID):
-            return Kept(body, route)
-        rest = body[len(_ID) + _ID_LENGTH :]
-        if not rest.startswith(b'","model_version":%d,' % self._version):
-            return None
-        rest = rest.replace(_MODEL, _CACHE, 1)
-        return Kept(rest, route, "cache" if _CACHE in rest[:120] else "fallback")
+        return None if body is None else Kept.of(body, scope["route"].path, self._version)
 
 
 async def give(kept: Kept, asked: Question, send: Send, more: Iterable[Header] = ()) -> None:
@@ -147,6 +152,11 @@ async def give(kept: Kept, asked: Question, send: Send, more: Iterable[Header] =
         body = _ID + new_id() + body
         metrics.recommendations.labels(kept.source, str(asked.model.number)).inc()
     metrics.cache_operations.labels("local").inc()
+    await send_document(body, send, more)
+
+
+async def send_document(body: bytes, send: Send, more: Iterable[Header] = ()) -> None:
+    """Answer with a document, and with `more` headers."""
     headers = [JSON, (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -78,11 +78,29 @@ class Recommendations:
             history = await self._history(model, user_id)
             answer = await self._thread.answer(model, history, wish)
             books, source = WrittenList.of(answer.items), answer.source
+        return self._listed(model, user_id, page, wish, books, source)
+
+    async def kept(self, model: LoadedModel, user_id: str, n: int) -> ServedList | None:
+        """The plain list of a model for a reader, if the cache has it; nothing is made."""
+        looked = await self._look(model, user_id)
+        if looked.whole is None or n > self._settings.list_length:
+            return None
+        return self._listed(model, user_id, Page(n), Wish(n), looked.whole.page(n), CACHE)
+
+    def _listed(
+        self,
+        model: LoadedModel,
+        user_id: str,
+        page: Page,
+        wish: Wish,
+        books: WrittenList,
+        source: str,
+    ) -> ServedList:
         known = model.bundle.users.parse(user_id)
-        cursor = cursor_behind(model, page, skip, len(books))
+        cursor = cursor_behind(model, page, wish.skip, len(books))
         asked_for = user_id if known is None else known
         return self._given(
-            ServedList(books, source, model.number, asked_for, cursor, explain=explain)
+            ServedList(books, source, model.number, asked_for, cursor, explain=wish.explain)
         )
 
     async def recommend_for(
@@ -142,6 +160,22 @@ class Recommendations:
         keys = [recent_key(self._model_name, user_id) for user_id in user_ids]
         return await self._values(keys) or [None] * len(keys)
 
+    async def _look(self, model: LoadedModel, user_id: str) -> "_Looked":
+        """What the cache has of a reader's plain list."""
+        length = self._settings.list_length
+        key = list_key(self._model_name, model.label, length, user_id)
+        found = await self._values([key, recent_key(self._model_name, user_id)])
+        heard = found[1] if found else None
+        if heard:
+            key = list_key(self._model_name, model.label, length, user_id, heard)
+            found = await self._values([key])
+        if found is None:
+            return _Looked(key, heard, None, cache_answers=False)
+        # Of a stranger nothing is kept: that it is not there says nothing of the cache.
+        is_missed = heard is not None or model.bundle.users.parse(user_id) is not None
+        whole = self._read(found[0]) if found[0] is not None and is_missed else None
+        return _Looked(key, heard, whole, is_missed=is_missed and found[0] is None)
+
     async def _cached_or_computed(
         self, model: LoadedModel, user_id: str, part: Wish
     ) -> tuple[WrittenList, str]:
@@ -150,32 +184,23 @@ class Recommendations:
 
         What is kept is the whole, with reasons; where nothing is kept, no more is made than asked.
         """
-        length = self._settings.list_length
-        key = list_key(self._model_name, model.label, length, user_id)
-        found = await self._values([key, recent_key(self._model_name, user_id)])
-        heard = found[1] if found else None
-        if heard:
-            key = list_key(self._model_name, model.label, length, user_id, heard)
-            found = await self._values([key])
-        # Of a stranger nothing is kept: that it is not there says nothing of the cache.
-        if (
-            found
-            and (heard or model.bundle.users.parse(user_id) is not None)
-            and (whole := self._read(found[0])) is not None
-        ):
-            return whole.page(part.n, part.skip), CACHE
-        is_kept = found is not None and self._cache.keeps
-        wanted = Wish(length, explain=True) if is_kept else part
+        looked = await self._look(model, user_id)
+        if looked.whole is not None:
+            return looked.whole.page(part.n, part.skip), CACHE
+        if looked.is_missed:
+            self._operations.labels("miss").inc()
+        is_kept = looked.cache_answers and self._cache.keeps
+        wanted = Wish(self._settings.list_length, explain=True) if is_kept else part
 
         async def compute() -> tuple[WrittenList, str]:
-            history = model.bundle.history_of(reads_of(heard), user_id)
+            history = model.bundle.history_of(reads_of(looked.heard), user_id)
             answer = await self._thread.answer(model, history, wanted)
             books = WrittenList.of(answer.items)
             if is_kept and answer.source != FALLBACK:
-                await self._store(key, books)
+                await self._store(looked.key, books)
             return books, answer.source
 
-        books, source = await self._flights.once((key, wanted), compute)
+        books, source = await self._flights.once((looked.key, wanted), compute)
         return books.page(part.n, part.skip - wanted.skip), source
 
     async def _values(self, keys: Sequence[str]) -> list[bytes | None] | None:
@@ -186,10 +211,8 @@ class Recommendations:
             self._operations.labels("unavailable").inc()
             return None
 
-    def _read(self, value: bytes | None) -> WrittenList | None:
-        self._operations.labels("miss" if value is None else "hit").inc()
-        if value is None:
-            return None
+    def _read(self, value: bytes) -> WrittenList | None:
+        self._operations.labels("hit").inc()
         books = WrittenList.read(value)
         if books is None:
             log.warning("cached_list_unreadable")  # not which: the key names the reader
@@ -202,6 +225,20 @@ class Recommendations:
             self._operations.labels("unavailable").inc()
         else:
             self._operations.labels("stored").inc()
+
+
+class _Looked(NamedTuple):
+    """What the cache had of a reader."""
+
+    key: str
+    """Where their list is kept."""
+    heard: bytes | None
+    """What was heard of them since the model learnt."""
+    whole: WrittenList | None
+    """All of their list, with reasons."""
+    is_missed: bool = False
+    """Whether it would be there, had anybody made it."""
+    cache_answers: bool = True
 
 
 def _written(

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from pipelines.observability import configure_logging
 from serving.bootstrap import Components
 from serving.gateway.edge import Edge
+from tests.fakes import FakeCache
 from tests.serving_parts import ADMIN_TOKEN, Shelf, admin, bundle, client, parts
 
 LISTS = "/api/v1/users/3/recommendations"
@@ -49,6 +50,89 @@ def test_a_remembered_answer_is_given_at_once_and_looks_as_through_the_layers(
     assert left[0] - left[1] == 1
     assert fast.json()["items"] == slow.json()["items"]
     assert requests(components) == 2
+
+
+@pytest.fixture
+def remembers_nothing(components: Components, monkeypatch: pytest.MonkeyPatch) -> Components:
+    monkeypatch.setattr(components.local_cache, "put", lambda *_: None)
+    return components
+
+
+def cached(components: Components, result: str) -> float:
+    return components.metrics.cache_operations.labels(result)._value.get()
+
+
+def test_a_list_in_redis_is_given_at_once_and_looks_as_through_the_layers(
+    remembers_nothing: Components, layers: list[str]
+):
+    components = remembers_nothing
+    with client(components) as http:
+        made, slow = http.get(LISTS), http.get(LISTS, headers={"Origin": "https://else.example"})
+        fast = http.get(LISTS)
+    assert layers.count(LISTS) == 2
+    assert set(fast.headers) == set(slow.headers) - {"vary"}
+    assert fast.json().keys() == slow.json().keys()
+    for name in ("items", "source", "model_version", "next_cursor", "user_id"):
+        assert fast.json()[name] == slow.json()[name]
+    assert (made.json()["source"], fast.json()["source"]) == ("model", "cache")
+    left = [int(answer.headers["ratelimit-remaining"]) for answer in (made, slow, fast)]
+    assert left == [left[0], left[0] - 1, left[0] - 2]
+    assert [cached(components, result) for result in ("miss", "hit", "local_miss")] == [1, 2, 3]
+    assert requests(components) == 3
+
+
+def test_what_redis_does_not_have_is_counted_once(components: Components, layers: list[str]):
+    paths = [f"/api/v1/users/{reader}/recommendations" for reader in (3, 4, 5)]
+    with client(components) as http:
+        left = [int(http.get(path).headers["ratelimit-remaining"]) for path in paths]
+    assert left == [left[0], left[0] - 1, left[0] - 2]
+    assert [path for path in layers if path in paths] == paths
+    assert cached(components, "miss") == 3
+    assert requests(components) == 3
+
+
+def test_what_redis_gave_is_remembered(components: Components, cache: FakeCache):
+    with client(components) as http:
+        http.get(LISTS)
+        components.local_cache.clear()
+        told = [http.get(LISTS).json() for _ in range(2)]
+        assert cached(components, "hit") == 1
+        assert cached(components, "local") == 1
+        cache.values.clear()
+        told.append(http.get(LISTS).json())
+    assert {answer["source"] for answer in told} == {"cache"}
+    assert len({answer["recommendation_id"] for answer in told}) == 3
+
+
+@pytest.mark.parametrize("path", [f"{LISTS}?n=101", f"{LISTS}?n=0", f"{LISTS}?explain=true"])
+def test_no_other_question_is_asked_of_redis_there(
+    remembers_nothing: Components, layers: list[str], path: str
+):
+    with client(remembers_nothing) as http:
+        for _ in range(2):
+            http.get(path)
+    assert layers.count(LISTS) == 2
+
+
+def test_whoever_may_not_have_it_is_refused_by_the_layers(
+    remembers_nothing: Components, layers: list[str]
+):
+    with client(remembers_nothing, address="192.0.2.1") as http:
+        assert http.get(LISTS, headers=admin()).status_code == 200
+        assert [http.get(LISTS).status_code for _ in range(2)] == [401, 401]
+        assert http.get(LISTS, headers=admin()).json()["source"] == "cache"
+    assert layers.count(LISTS) == 3
+
+
+def test_what_fails_there_is_told_of_by_the_layers(
+    components: Components, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(components.recommendations, "kept", broken)
+    with client(components) as http:
+        assert http.get(LISTS).json()["source"] == "model"
 
 
 @pytest.mark.parametrize(
