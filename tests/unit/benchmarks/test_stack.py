@@ -6,7 +6,7 @@ from benchmarks.stack import ALONE, TWO, report
 
 
 def seen(rate: float, cpu: float, driver: float) -> Load:
-    return Load(rate, cpu, driver, p50=1, p99=2, failed=0)
+    return Load(rate, cpu, driver, p50=1, p99=2, failed=0, connections=32)
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,8 @@ def test_what_cores_allow_is_worked_out_of_what_a_request_takes(
     told = report({ALONE: [seen(500, 1000, 50)], TWO: [seen(650, 1200, 50)]})
     assert told[TWO]["allowed"]["median"] == pytest.approx(most)
     assert told[TWO]["speed"]["median"] == pytest.approx(1.3)
+
+
+def test_who_waits_as_long_as_it_is_told_asks_half_as_often():
+    full = seen(1_000, 1000, 50)  # 32 connections: 32 ms from one request to the next
+    assert full.pause_for_half == 64

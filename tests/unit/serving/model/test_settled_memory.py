@@ -17,6 +17,7 @@ class Ring:
 
 @pytest.fixture(autouse=True)
 def thawed() -> Iterator[None]:
+    gc.unfreeze()  # what services of other tests have left
     yield
     gc.unfreeze()
 
