@@ -19,6 +19,8 @@ MOST_BYTES = 64 * 1024
 """Of a value that is appended to."""
 READS_AT_ONCE = 64
 """Requests whose keys go into one question: it costs a client more than what it asks for."""
+FEW = 4
+"""Keys of such a request at most; a larger one is a question by itself."""
 
 
 class RecommendationCache(Protocol):
@@ -120,13 +122,16 @@ class RedisCache:
         # Nodes of a cluster are asked each for what it has.
         self._mget = client.mget_nonatomic if isinstance(client, RedisCluster) else client.mget
         self._reads = Gathering(self._read, at_once=READS_AT_ONCE)
+        # One after the other, so that none waits for others longer than the limit of a step.
+        self._large_reads = Gathering(self._read, at_once=1)
 
     async def get(self, key: str) -> bytes | None:
         # Typed for both settings of decode_responses, which is off.
         return cast("bytes | None", await self._guard.ask(lambda: self._redis.get(key)))
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        return await self._reads.answer(keys) if keys else []
+        reads = self._reads if len(keys) <= FEW else self._large_reads
+        return await reads.answer(keys) if keys else []
 
     async def _read(self, asked: Sequence[Sequence[str]]) -> list[list[bytes | None]]:
         together = [key for keys in asked for key in keys]

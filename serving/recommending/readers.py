@@ -1,18 +1,15 @@
 """What readers can ask for themselves; knows nothing of HTTP."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar
-
-import structlog
+from typing import TypeVar
 
 from pipelines.data.interactions import History
-from pipelines.errors import CacheUnavailableError
 from pipelines.models.answers import Read
 from pipelines.models.lists import FALLBACK
 from pipelines.models.reranking import UNCHANGED, Reranking
 from pipelines.service_settings import CacheSettings
-from pipelines.storage.cache_keys import list_key, recent_key
 from serving.caching.cache import RecommendationCache
 from serving.caching.local_cache import SingleFlight
 from serving.caching.written_list import WrittenList
@@ -20,6 +17,7 @@ from serving.feedback.recent import reads_of
 from serving.model.ab_test import ReadersModels
 from serving.model.slot import LoadedModel
 from serving.model.thread import ModelThread, Wish
+from serving.recommending.kept_lists import KeptLists, Looked
 from serving.recommending.paging import (
     Page,
     ServedAnswer,
@@ -31,9 +29,9 @@ from serving.recommending.paging import (
 )
 from serving.telemetry.metrics import ServingMetrics
 
-log = structlog.get_logger()
-
 CACHE = "cache"
+LOOKED_AT_ONCE = 64
+"""Readers whose lists are asked for together: of usual length, half a megabyte."""
 Given = TypeVar("Given", ServedAnswer, ServedList)
 Reader = str | Sequence[Read]
 """The id of one, or what somebody has read."""
@@ -58,11 +56,9 @@ class Recommendations:
     ) -> None:
         self._models = models
         self._thread = thread
-        self._cache = cache
-        self._settings = settings
-        self._model_name = model_name
+        self._list_length = settings.list_length
+        self._kept = KeptLists(cache, settings, model_name, metrics.cache_operations)
         self._lists = metrics.recommendations
-        self._operations = metrics.cache_operations
         self._flights = SingleFlight()
 
     async def recommend(
@@ -72,7 +68,7 @@ class Recommendations:
         model = self._models.loaded_for(user_id)
         skip = skipped(page.cursor, model.label)
         wish = Wish(page.n, skip, explain, reranking)
-        if reranking == UNCHANGED and skip + page.n <= self._settings.list_length:
+        if self._is_plain(wish):
             books, source = await self._cached_or_computed(model, user_id, wish)
         else:
             history = await self._history(model, user_id)
@@ -82,9 +78,9 @@ class Recommendations:
 
     async def kept(self, model: LoadedModel, user_id: str, n: int) -> ServedList | None:
         """The plain list of a model for a reader, if the cache has it; nothing is made."""
-        if n > self._settings.list_length or not self._cache.keeps:
+        if n > self._list_length or not self._kept.keeps:
             return None
-        looked = await self._look(model, user_id)
+        (looked,) = await self._kept.look(model, [user_id])
         if looked.whole is None:
             return None
         return self._listed(model, user_id, Page(n), Wish(n), looked.whole.page(n), CACHE)
@@ -98,12 +94,8 @@ class Recommendations:
         books: WrittenList,
         source: str,
     ) -> ServedList:
-        known = model.bundle.users.parse(user_id)
         cursor = cursor_behind(model, page, wish.skip, len(books))
-        asked_for = user_id if known is None else known
-        return self._given(
-            ServedList(books, source, model.number, asked_for, cursor, explain=wish.explain)
-        )
+        return self._given(_served(model, user_id, books, source, wish, cursor))
 
     async def recommend_for(
         self, read: Sequence[Read], page: Page, *, explain: bool, reranking: Reranking
@@ -140,124 +132,114 @@ class Recommendations:
         for user_id in dict.fromkeys(user_ids):
             model = self._models.loaded_for(user_id)
             groups.setdefault(model.label, (model, []))[1].append(user_id)
+        wish = Wish(n, 0, explain, reranking)
         given: dict[str, ServedList] = {}
         for model, readers in groups.values():
-            heard = await self._heard(readers)
-            write = partial(_written, model, Wish(n, 0, explain, reranking))
-            answers = await self._thread.in_pieces(write, [*zip(readers, heard, strict=True)])
-            given |= dict(zip(readers, answers, strict=True))
-        return [self._given(given[user_id]) for user_id in user_ids]
+            for start in range(0, len(readers), LOOKED_AT_ONCE):
+                some = readers[start : start + LOOKED_AT_ONCE]
+                given |= await self._lists_of(model, some, wish)
+        answers = [given[user_id] for user_id in user_ids]
+        for (source, version), count in Counter(
+            (a.source, a.model_version) for a in answers
+        ).items():
+            self._lists.labels(source, str(version)).inc(count)
+        return answers
 
     def _given(self, answer: Given) -> Given:
         self._lists.labels(answer.source, str(answer.model_version)).inc()
         return answer
 
+    def _is_plain(self, wish: Wish) -> bool:
+        """Whether it is a part of what the cache keeps."""
+        return wish.reranking == UNCHANGED and wish.skip + wish.n <= self._list_length
+
     async def _history(self, model: LoadedModel, user_id: str) -> History:
         """What a reader has met, with what was heard of them since the model learnt."""
-        (heard,) = await self._heard([user_id])
+        (heard,) = await self._kept.heard([user_id])
         return model.bundle.history_of(reads_of(heard), user_id)
 
-    async def _heard(self, user_ids: Sequence[str]) -> list[bytes | None]:
-        """What was heard of readers lately, as it is kept; None where nothing is known."""
-        keys = [recent_key(self._model_name, user_id) for user_id in user_ids]
-        return await self._values(keys) or [None] * len(keys)
+    def _wanted(self, looked: Looked, part: Wish) -> Wish:
+        """
+        What is made of a list that was not found.
 
-    async def _look(self, model: LoadedModel, user_id: str) -> "_Looked":
-        """What the cache has of a reader's plain list."""
-        length = self._settings.list_length
-        key = list_key(self._model_name, model.label, length, user_id)
-        found = await self._values([key, recent_key(self._model_name, user_id)])
-        heard = found[1] if found else None
-        if heard:
-            key = list_key(self._model_name, model.label, length, user_id, heard)
-            found = await self._values([key])
-        if found is None:
-            return _Looked(key, heard, None, cache_answers=False)
-        # Of a stranger nothing is kept: that it is not there says nothing of the cache.
-        is_missed = heard is not None or model.bundle.users.parse(user_id) is not None
-        whole = self._read(found[0]) if found[0] is not None and is_missed else None
-        return _Looked(key, heard, whole, is_missed=is_missed and found[0] is None)
+        What is kept is the whole, with reasons; where nothing is kept, no more is made than asked.
+        """
+        return Wish(self._list_length, explain=True) if looked.is_kept else part
 
     async def _cached_or_computed(
         self, model: LoadedModel, user_id: str, part: Wish
     ) -> tuple[WrittenList, str]:
-        """
-        A part of a reader's plain list, and where it came from.
-
-        What is kept is the whole, with reasons; where nothing is kept, no more is made than asked.
-        """
-        looked = await self._look(model, user_id)
+        """A part of a reader's plain list, and where it came from."""
+        (looked,) = await self._kept.look(model, [user_id])
         if looked.whole is not None:
             return looked.whole.page(part.n, part.skip), CACHE
-        if looked.is_missed:
-            self._operations.labels("miss").inc()
-        is_kept = looked.cache_answers and self._cache.keeps
-        wanted = Wish(self._settings.list_length, explain=True) if is_kept else part
+        self._kept.missed(looked.is_missed)
+        wanted = self._wanted(looked, part)
 
         async def compute() -> tuple[WrittenList, str]:
             history = model.bundle.history_of(reads_of(looked.heard), user_id)
             answer = await self._thread.answer(model, history, wanted)
             books = WrittenList.of(answer.items)
-            if is_kept and answer.source != FALLBACK:
-                await self._store(looked.key, books)
+            if looked.is_kept and answer.source != FALLBACK:
+                await self._kept.store({looked.key: books})
             return books, answer.source
 
         books, source = await self._flights.once((looked.key, wanted), compute)
         return books.page(part.n, part.skip - wanted.skip), source
 
-    async def _values(self, keys: Sequence[str]) -> list[bytes | None] | None:
-        """None where the cache is away."""
-        try:
-            return await self._cache.get_many(keys)
-        except CacheUnavailableError:  # the cache has logged it
-            self._operations.labels("unavailable").inc()
-            return None
-
-    def _read(self, value: bytes) -> WrittenList | None:
-        self._operations.labels("hit").inc()
-        books = WrittenList.read(value)
-        if books is None:
-            log.warning("cached_list_unreadable")  # not which: the key names the reader
-        return books
-
-    async def _store(self, key: str, books: WrittenList) -> None:
-        try:
-            await self._cache.put({key: books.value}, self._settings.ttl_seconds)
-        except CacheUnavailableError:  # the cache has logged it
-            self._operations.labels("unavailable").inc()
+    async def _lists_of(
+        self, model: LoadedModel, user_ids: Sequence[str], wish: Wish
+    ) -> dict[str, ServedList]:
+        """A list for each of some readers, from the cache where it has it."""
+        if self._is_plain(wish):
+            looked = await self._kept.look(model, user_ids)
         else:
-            self._operations.labels("stored").inc()
+            looked = [Looked("", heard) for heard in await self._kept.heard(user_ids)]
+        answers = {
+            user_id: (one.whole.page(wish.n), CACHE)
+            for user_id, one in zip(user_ids, looked, strict=True)
+            if one.whole is not None
+        }
+        missing = [each for each in zip(user_ids, looked, strict=True) if each[1].whole is None]
+        if missing:
+            answers |= await self._made(model, missing, wish)
+        return {user_id: _served(model, user_id, *answers[user_id], wish) for user_id in user_ids}
 
-
-class _Looked(NamedTuple):
-    """What the cache had of a reader."""
-
-    key: str
-    """Where their list is kept."""
-    heard: bytes | None
-    """What was heard of them since the model learnt."""
-    whole: WrittenList | None
-    """All of their list, with reasons."""
-    is_missed: bool = False
-    """Whether it would be there, had anybody made it."""
-    cache_answers: bool = True
+    async def _made(
+        self, model: LoadedModel, missing: Sequence[tuple[str, Looked]], wish: Wish
+    ) -> dict[str, tuple[WrittenList, str]]:
+        """Lists of readers who were looked for together, and whom nobody waits for but one."""
+        self._kept.missed(sum(looked.is_missed for _, looked in missing))
+        wanted = self._wanted(missing[0][1], wish)
+        made = await self._thread.in_pieces(partial(_written, model, wanted), missing)
+        found = [(*each, *answer) for each, answer in zip(missing, made, strict=True)]
+        await self._kept.store(
+            {
+                looked.key: books
+                for _, looked, books, source in found
+                if looked.is_kept and source != FALLBACK
+            }
+        )
+        return {user_id: (books.page(wish.n), source) for user_id, _, books, source in found}
 
 
 def _written(
-    model: LoadedModel, wish: Wish, readers: Sequence[tuple[str, bytes | None]]
-) -> list[ServedList]:
-    """A list for each reader, and what was heard of them; the work of the model's thread."""
-    histories = [model.bundle.history_of(reads_of(heard), user_id) for user_id, heard in readers]
+    model: LoadedModel, wish: Wish, readers: Sequence[tuple[str, Looked]]
+) -> list[tuple[WrittenList, str]]:
+    """A list for each reader, and where it comes from; the work of the model's thread."""
+    histories = [model.bundle.history_of(reads_of(one.heard), user_id) for user_id, one in readers]
     answers = model.bundle.recommend_to(histories, **wish._asdict())
-    ids = [user_id for user_id, _ in readers]
-    known = map(model.bundle.users.parse, ids)
-    return [
-        ServedList(
-            WrittenList.of(answer.items),
-            answer.source,
-            model.number,
-            user_id if found is None else found,
-            explain=wish.explain,
-        )
-        for user_id, found, answer in zip(ids, known, answers, strict=True)
-    ]
+    return [(WrittenList.of(answer.items), answer.source) for answer in answers]
+
+
+def _served(
+    model: LoadedModel,
+    user_id: str,
+    books: WrittenList,
+    source: str,
+    wish: Wish,
+    cursor: str | None = None,
+) -> ServedList:
+    known = model.bundle.users.parse(user_id)
+    asked_for = user_id if known is None else known
+    return ServedList(books, source, model.number, asked_for, cursor, explain=wish.explain)

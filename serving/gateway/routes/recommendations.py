@@ -1,6 +1,5 @@
 """What a reader might like."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -68,8 +67,7 @@ async def batch(parts: Parts, wishes: BatchRequest) -> Response:
         explain=wishes.explain and parts.flags.is_on("explanations"),
         reranking=allowed(parts, wishes.reranking()),
     )
-    content = await asyncio.to_thread(ReadersLists.json_of, answers)
-    return Response(content, media_type="application/json")
+    return Response(await ReadersLists.json_of(answers), media_type="application/json")
 
 
 @router.post(

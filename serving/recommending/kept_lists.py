@@ -1,0 +1,142 @@
+"""Readers' plain lists in Redis: looked for and stored, of one reader as of many."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import structlog
+from prometheus_client import Counter
+
+from pipelines.errors import CacheUnavailableError
+from pipelines.service_settings import CacheSettings
+from pipelines.storage.cache_keys import list_key, recent_key
+from serving.caching.cache import RecommendationCache
+from serving.caching.written_list import WrittenList
+from serving.model.slot import LoadedModel
+
+log = structlog.get_logger()
+
+Values = list[bytes | None]
+
+
+class Looked(NamedTuple):
+    """What the cache had of a reader."""
+
+    key: str
+    """Where their list is kept."""
+    heard: bytes | None
+    """What was heard of them since the model learnt."""
+    whole: WrittenList | None = None
+    """All of their list, with reasons."""
+    is_missed: bool = False
+    """Whether it would be there, had anybody made it."""
+    is_kept: bool = False
+    """Whether it will be, once somebody has."""
+
+
+class KeptLists:
+    """
+    Where the cache is away nothing is found, and nothing is stored; nobody hears of it.
+
+    Args:
+        operations: Reads and writes by result, one a list.
+    """
+
+    def __init__(
+        self,
+        cache: RecommendationCache,
+        settings: CacheSettings,
+        model_name: str,
+        operations: Counter,
+    ) -> None:
+        self._cache = cache
+        self._settings = settings
+        self._model_name = model_name
+        self._operations = operations
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything may be found."""
+        return self._cache.keeps
+
+    async def heard(self, user_ids: Sequence[str]) -> Values:
+        """What was heard of readers lately, as it is kept; None where nothing is known."""
+        found = await self._values(self._recent(user_ids), len(user_ids))
+        return found or [None] * len(user_ids)
+
+    async def look(self, model: LoadedModel, user_ids: Sequence[str]) -> list[Looked]:
+        """What the cache has of each reader, in one question; of whom it heard lately in two."""
+        keys = [self._key(model, user_id) for user_id in user_ids]
+        found = await self._values([*keys, *self._recent(user_ids)], len(keys))
+        if found is None:
+            return [Looked(key, None) for key in keys]
+        values, heard = found[: len(keys)], found[len(keys) :]
+        told = [place for place, lines in enumerate(heard) if lines]
+        if told:
+            for place in told:
+                keys[place] = self._key(model, user_ids[place], heard[place] or b"")
+            again = await self._values([keys[place] for place in told], len(told))
+            if again is None:  # it went away in between: of the others it has told, but seldom
+                return [Looked(*each) for each in zip(keys, heard, strict=True)]
+            for place, value in zip(told, again, strict=True):
+                values[place] = value
+        return self._looked(model, user_ids, keys, heard, values)
+
+    def missed(self, count: int) -> None:
+        """Count lists that are made because they were missed."""
+        if count:
+            self._operations.labels("miss").inc(count)
+
+    async def store(self, lists: Mapping[str, WrittenList]) -> None:
+        """Keep whole lists under their keys."""
+        values = {key: books.value for key, books in lists.items()}
+        if not values:
+            return
+        try:
+            await self._cache.put(values, self._settings.ttl_seconds)
+        except CacheUnavailableError:  # the cache has logged it
+            self._operations.labels("unavailable").inc(len(values))
+        else:
+            self._operations.labels("stored").inc(len(values))
+
+    def _looked(
+        self,
+        model: LoadedModel,
+        user_ids: Sequence[str],
+        keys: Sequence[str],
+        heard: Values,
+        values: Values,
+    ) -> list[Looked]:
+        looked, hits, parse = [], 0, model.bundle.users.parse
+        for user_id, key, lines, value in zip(user_ids, keys, heard, values, strict=True):
+            # Of a stranger nothing is kept: that it is not there says nothing of the cache.
+            if lines is None and parse(user_id) is None:
+                looked.append(Looked(key, lines, is_kept=self.keeps))
+            elif value is None:
+                looked.append(Looked(key, lines, is_missed=True, is_kept=self.keeps))
+            else:
+                hits += 1
+                looked.append(Looked(key, lines, _read(value), is_kept=self.keeps))
+        if hits:
+            self._operations.labels("hit").inc(hits)
+        return looked
+
+    def _key(self, model: LoadedModel, user_id: str, heard: bytes = b"") -> str:
+        return list_key(self._model_name, model.label, self._settings.list_length, user_id, heard)
+
+    def _recent(self, user_ids: Sequence[str]) -> list[str]:
+        return [recent_key(self._model_name, user_id) for user_id in user_ids]
+
+    async def _values(self, keys: Sequence[str], readers: int) -> Values | None:
+        """None where the cache is away, which is counted for so many readers."""
+        try:
+            return await self._cache.get_many(keys)
+        except CacheUnavailableError:  # the cache has logged it
+            self._operations.labels("unavailable").inc(readers)
+            return None
+
+
+def _read(value: bytes) -> WrittenList | None:
+    books = WrittenList.read(value)
+    if books is None:
+        log.warning("cached_list_unreadable")  # not which: the key names the reader
+    return books
