@@ -1,5 +1,6 @@
 """What the service keeps in Redis, by name; no other module makes keys."""
 
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -19,11 +20,15 @@ def cache_key(model: str, version: str, kind: str, name: str = "") -> str:
         kind: What is kept: `top-<length>` (readers' lists), `warm-up` or `warm-up-lock`.
         name: Which of its kind, such as a reader's id.
     """
-    # Ids that are not valid Unicode have bytes of their own too, rather than an error.
-    model, name = (quote(part, safe="", errors="surrogatepass") for part in (model, name))
     # What is in braces decides where in a cluster a key lies: all of one reader's in one place.
-    placed = f"{{{name}}}" if name else ""
-    return f"bookrec:{model}:v{version}:{kind}:{placed}"
+    placed = f"{{{_quoted(name)}}}" if name else ""
+    return f"bookrec:{_quoted(model)}:v{version}:{kind}:{placed}"
+
+
+@lru_cache(1024)
+def _quoted(part: str) -> str:
+    # Ids that are not valid Unicode have bytes of their own too, rather than an error.
+    return quote(part, safe="", errors="surrogatepass")
 
 
 def list_key(model: str, version: str, length: int, user_id: str, heard: bytes = b"") -> str:
@@ -45,7 +50,7 @@ def reader_pattern(model: str, user_id: str) -> str:
 
 def lists_pattern(model: str, version: str = "*") -> str:
     """What `SCAN` has to match to find the lists of all readers, by one version or by any."""
-    return f"bookrec:{quote(model, safe='', errors='surrogatepass')}:v{version}:top-*"
+    return f"bookrec:{_quoted(model)}:v{version}:top-*"
 
 
 def recent_key(model: str, user_id: str) -> str:

@@ -35,12 +35,12 @@ class WrittenList:
         return cls([_line(item) for item in items])
 
     @classmethod
-    def read(cls, value: bytes) -> "WrittenList | None":
-        """The list that `value` is; None for anything else."""
+    def read(cls, value: bytes, most: int) -> "WrittenList | None":
+        """At most so many books, the first of the list that `value` is; None for anything else."""
         head, _, lines = value.partition(b"\n")
         if head != _head_of(lines):
             return None
-        return cls(lines.split(b"\n") if lines else [])
+        return cls(lines.split(b"\n", most)[:most] if lines else [])
 
     @property
     def value(self) -> bytes:

@@ -25,8 +25,8 @@ class Looked(NamedTuple):
     """Where their list is kept."""
     heard: bytes | None
     """What was heard of them since the model learnt."""
-    whole: WrittenList | None = None
-    """All of their list, with reasons."""
+    books: WrittenList | None = None
+    """The first of their list, with reasons."""
     is_missed: bool = False
     """Whether it would be there, had anybody made it."""
     is_kept: bool = False
@@ -63,23 +63,24 @@ class KeptLists:
         found = await self._values(self._recent(user_ids), len(user_ids))
         return found or [None] * len(user_ids)
 
-    async def look(self, model: LoadedModel, user_ids: Sequence[str]) -> list[Looked]:
-        """What the cache has of each reader, in one question; of whom it heard lately in two."""
-        keys = [self._key(model, user_id) for user_id in user_ids]
-        found = await self._values([*keys, *self._recent(user_ids)], len(keys))
-        if found is None:
-            return [Looked(key, None) for key in keys]
-        values, heard = found[: len(keys)], found[len(keys) :]
-        told = [place for place, lines in enumerate(heard) if lines]
-        if told:
-            for place in told:
-                keys[place] = self._key(model, user_ids[place], heard[place] or b"")
-            again = await self._values([keys[place] for place in told], len(told))
-            if again is None:  # it went away in between: of the others it has told, but seldom
-                return [Looked(*each) for each in zip(keys, heard, strict=True)]
-            for place, value in zip(told, again, strict=True):
-                values[place] = value
-        return self._looked(model, user_ids, keys, heard, values)
+    async def look(self, model: LoadedModel, user_ids: Sequence[str], most: int) -> list[Looked]:
+        """What the cache has of each reader: at most so many books, the first of their list."""
+        keys, heard, values = await self._ask(model, user_ids)
+        if values is None:
+            return [Looked(*each) for each in zip(keys, heard, strict=True)]
+        parse, keeps = model.bundle.users.parse, self.keeps
+        looked, hits = [], 0
+        for user_id, key, lines, value in zip(user_ids, keys, heard, values, strict=True):
+            # Of a stranger nothing is kept: that it is not there says nothing of the cache.
+            is_listed = lines is not None or parse(user_id) is not None
+            if value is None or not is_listed:
+                looked.append(Looked(key, lines, None, is_listed, keeps))
+            else:
+                looked.append(Looked(key, lines, _read(value, most), is_kept=keeps))
+                hits += 1
+        if hits:
+            self._operations.labels("hit").inc(hits)
+        return looked
 
     def missed(self, count: int) -> None:
         """Count lists that are made because they were missed."""
@@ -98,27 +99,31 @@ class KeptLists:
         else:
             self._operations.labels("stored").inc(len(values))
 
-    def _looked(
-        self,
-        model: LoadedModel,
-        user_ids: Sequence[str],
-        keys: Sequence[str],
-        heard: Values,
-        values: Values,
-    ) -> list[Looked]:
-        looked, hits, parse = [], 0, model.bundle.users.parse
-        for user_id, key, lines, value in zip(user_ids, keys, heard, values, strict=True):
-            # Of a stranger nothing is kept: that it is not there says nothing of the cache.
-            if lines is None and parse(user_id) is None:
-                looked.append(Looked(key, lines, is_kept=self.keeps))
-            elif value is None:
-                looked.append(Looked(key, lines, is_missed=True, is_kept=self.keeps))
-            else:
-                hits += 1
-                looked.append(Looked(key, lines, _read(value), is_kept=self.keeps))
-        if hits:
-            self._operations.labels("hit").inc(hits)
-        return looked
+    async def _ask(
+        self, model: LoadedModel, user_ids: Sequence[str]
+    ) -> tuple[list[str], Values, Values | None]:
+        """
+        Where readers' lists lie, what was heard of them, and what lies there.
+
+        One question; a second one for those of whom something was heard. Where either is not
+        answered nothing is known to lie there.
+        """
+        keys = [self._key(model, user_id) for user_id in user_ids]
+        found = await self._values([*keys, *self._recent(user_ids)], len(keys))
+        if found is None:
+            return keys, [None] * len(keys), None
+        values, heard = found[: len(keys)], found[len(keys) :]
+        told = [(place, lines) for place, lines in enumerate(heard) if lines]
+        if not told:
+            return keys, heard, values
+        for place, lines in told:
+            keys[place] = self._key(model, user_ids[place], lines)
+        again = await self._values([keys[place] for place, _ in told], len(told))
+        if again is None:
+            return keys, heard, None
+        for (place, _), value in zip(told, again, strict=True):
+            values[place] = value
+        return keys, heard, values
 
     def _key(self, model: LoadedModel, user_id: str, heard: bytes = b"") -> str:
         return list_key(self._model_name, model.label, self._settings.list_length, user_id, heard)
@@ -135,8 +140,8 @@ class KeptLists:
             return None
 
 
-def _read(value: bytes) -> WrittenList | None:
-    books = WrittenList.read(value)
+def _read(value: bytes, most: int) -> WrittenList | None:
+    books = WrittenList.read(value, most)
     if books is None:
         log.warning("cached_list_unreadable")  # not which: the key names the reader
     return books

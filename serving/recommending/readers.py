@@ -80,10 +80,10 @@ class Recommendations:
         """The plain list of a model for a reader, if the cache has it; nothing is made."""
         if n > self._list_length or not self._kept.keeps:
             return None
-        (looked,) = await self._kept.look(model, [user_id])
-        if looked.whole is None:
+        (looked,) = await self._kept.look(model, [user_id], n)
+        if looked.books is None:
             return None
-        return self._listed(model, user_id, Page(n), Wish(n), looked.whole.page(n), CACHE)
+        return self._listed(model, user_id, Page(n), Wish(n), looked.books, CACHE)
 
     def _listed(
         self,
@@ -170,9 +170,9 @@ class Recommendations:
         self, model: LoadedModel, user_id: str, part: Wish
     ) -> tuple[WrittenList, str]:
         """A part of a reader's plain list, and where it came from."""
-        (looked,) = await self._kept.look(model, [user_id])
-        if looked.whole is not None:
-            return looked.whole.page(part.n, part.skip), CACHE
+        (looked,) = await self._kept.look(model, [user_id], part.skip + part.n)
+        if looked.books is not None:
+            return looked.books.page(part.n, part.skip), CACHE
         self._kept.missed(looked.is_missed)
         wanted = self._wanted(looked, part)
 
@@ -192,15 +192,15 @@ class Recommendations:
     ) -> dict[str, ServedList]:
         """A list for each of some readers, from the cache where it has it."""
         if self._is_plain(wish):
-            looked = await self._kept.look(model, user_ids)
+            looked = await self._kept.look(model, user_ids, wish.n)
         else:
             looked = [Looked("", heard) for heard in await self._kept.heard(user_ids)]
         answers = {
-            user_id: (one.whole.page(wish.n), CACHE)
+            user_id: (one.books, CACHE)
             for user_id, one in zip(user_ids, looked, strict=True)
-            if one.whole is not None
+            if one.books is not None
         }
-        missing = [each for each in zip(user_ids, looked, strict=True) if each[1].whole is None]
+        missing = [each for each in zip(user_ids, looked, strict=True) if each[1].books is None]
         if missing:
             answers |= await self._made(model, missing, wish)
         return {user_id: _served(model, user_id, *answers[user_id], wish) for user_id in user_ids}

@@ -27,7 +27,7 @@ def test_what_is_read_again_is_told_as_it_was_made(
     items: list[Recommendation], explain: bool, n: int, skip: int
 ):
     """Ids keep their types, scores the last bit, whatever signs stand in texts."""
-    books = WrittenList.read(WrittenList.of(items).value)
+    books = WrittenList.read(WrittenList.of(items).value, 50)
     assert json.loads(books.page(n, skip).json(explain=explain)) == [
         {
             "rank": rank,
@@ -43,15 +43,15 @@ def test_what_is_read_again_is_told_as_it_was_made(
 
 @given(st.binary(max_size=200))
 def test_anything_else_is_not_read(value: bytes):
-    assert WrittenList.read(value) is None
+    assert WrittenList.read(value, 50) is None
 
 
 @pytest.mark.parametrize("spoil", [lambda v: v[:-1], lambda v: v + b"x", lambda v: v[1:]])
 def test_a_spoilt_list_is_not_read(spoil):
     value = WrittenList.of([Recommendation(1, "T", (), 0.5, ())]).value
-    assert WrittenList.read(value) is not None
-    assert WrittenList.read(spoil(value)) is None
+    assert WrittenList.read(value, 50) is not None
+    assert WrittenList.read(spoil(value), 50) is None
 
 
 def test_the_list_of_nothing_is_a_list():
-    assert WrittenList.read(b"list-1 %08x\n" % crc32(b"")) == WrittenList([])
+    assert WrittenList.read(b"list-1 %08x\n" % crc32(b""), 50) == WrittenList([])
