@@ -1,6 +1,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import redis
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.integration
 
 READER = "/api/v1/users/3/recommendations"
 KEY = f"bookrec:bookrec-hybrid:v1-1:top-{settings().cache.list_length}:{{3}}"
+BATCH = "/api/v1/recommendations/batch"
 WARM = "/api/v1/admin/cache/warm"
 
 
@@ -59,6 +61,47 @@ def test_a_command_that_redis_refuses_stops_nobody_else(http: TestClient, own_re
         raw.config_set("maxmemory", "0")
     assert refused == "model"
     assert [http.get(READER).json()["source"] for _ in range(2)] == ["model", "cache"]
+
+
+def test_of_many_readers_only_lists_that_are_not_there_are_made(
+    http: TestClient, own_redis: OwnRedis
+):
+    readers = [*range(1, 301), "nobody", 7]
+    alone = [http.get(READER.replace("3", str(reader))).json() for reader in readers[::2]]
+    first, second = (_batch(http, readers) for _ in range(2))
+    assert [told["source"] for told in first] == [*["cache", "model"] * 150, "fallback", "cache"]
+    assert [told["source"] for told in second] == [*["cache"] * 300, "fallback", "cache"]
+    assert [told["user_id"] for told in second] == readers
+    assert [told["items"] for told in first] == [told["items"] for told in second]
+    assert [told["items"] for told in first[::2]] == [told["items"] for told in alone]
+    assert len({told["recommendation_id"] for told in first + second}) == 2 * len(readers)
+    with redis.Redis.from_url(own_redis.url) as raw:
+        assert len(raw.keys("*:top-*")) == 300
+        assert 86_000 < raw.ttl(KEY.replace(":{3}", ":{300}")) <= 86_400
+        raw.set(KEY, "list-1 00000000\nnonsense")
+        raw.delete(KEY.replace(":{3}", ":{5}"))
+        raw.hset(KEY.replace(":{3}", ":{5}"), "a", "b")
+    third = _batch(http, [2, 3, 4, 5])
+    assert [told["source"] for told in third] == ["cache", "model", "cache", "model"]
+    assert [told["items"] for told in third] == [told["items"] for told in first[1:5]]
+
+
+@pytest.mark.parametrize("outage", ["kill", "freeze"])
+def test_many_readers_wait_for_a_lost_redis_once(
+    http: TestClient, own_redis: OwnRedis, outage: str
+):
+    readers = [*range(1, 301)]
+    expected = [told["items"] for told in _batch(http, readers)]
+    getattr(own_redis, outage)()
+    started = time.perf_counter()
+    answers = _batch(http, readers)
+    assert time.perf_counter() - started < 1.5
+    assert [told["items"] for told in answers] == expected
+    assert {told["source"] for told in answers} == {"model"}
+    assert http.get("/readyz").json()["status"] == "degraded"
+    own_redis.start() if outage == "kill" else own_redis.thaw()
+    _until(lambda: http.get("/readyz").json()["status"] == "ready")
+    assert [told["items"] for told in _batch(http, readers)] == expected
 
 
 @pytest.mark.parametrize("outage", ["kill", "freeze"])
@@ -106,6 +149,12 @@ def test_a_warm_up_fills_every_reader_and_shows_in_another_worker(
     with redis.Redis.from_url(own_redis.url) as raw:
         assert len(raw.keys("*:top-*")) == 500
         assert raw.keys("*lock*") == []
+
+
+def _batch(http: TestClient, readers: list[int | str]) -> list[dict[str, Any]]:
+    answer = http.post(BATCH, json={"user_ids": readers}, headers=admin())
+    assert answer.status_code == 200
+    return answer.json()["lists"]
 
 
 def _until(holds: Callable[[], bool]) -> None:

@@ -49,6 +49,9 @@ def test_lists_are_warmed_on_every_node_and_dropped_from_all(cluster: Cluster, c
         assert all(len(keys) > 10 for keys in cluster.held())
         answers = {http.get(READER.format(reader)).json()["source"] for reader in range(1, 101)}
         assert answers == {"cache"}
+        together = {"user_ids": [*range(1, 101)]}
+        lists = http.post("/api/v1/recommendations/batch", json=together).json()["lists"]
+        assert [told["source"] for told in lists] == ["cache"] * 100
         assert drop_cached_lists(cluster_url, "bookrec-hybrid", "3") == 1
         assert http.get(READER.format(3)).json()["source"] == "model"
 

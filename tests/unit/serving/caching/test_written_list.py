@@ -27,7 +27,9 @@ def test_what_is_read_again_is_told_as_it_was_made(
     items: list[Recommendation], explain: bool, n: int, skip: int
 ):
     """Ids keep their types, scores the last bit, whatever signs stand in texts."""
-    books = WrittenList.read(WrittenList.of(items).value, 50)
+    value = WrittenList.of(items).value
+    books = WrittenList.read(value, skip + n)
+    assert books.lines == WrittenList.of(items).lines[: skip + n]
     assert json.loads(books.page(n, skip).json(explain=explain)) == [
         {
             "rank": rank,
