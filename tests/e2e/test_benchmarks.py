@@ -1,6 +1,7 @@
 """Each benchmark on tiny data: the figures mean nothing, but the commands still work."""
 
 import json
+import re
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -90,11 +91,14 @@ def test_serving_measures_whatever_answers(
     monkeypatch.setattr(serving, "registered", lambda _: nullcontext(home))
     monkeypatch.setattr(serving, "service", lambda _, name, __: no_op(name, "fast"))
     monkeypatch.setattr(serving, "VARIANTS", {"computed": {}})
+    monkeypatch.setattr(serving, "BATCH_ROUNDS", {"computed": 2})
     monkeypatch.setattr(serving, "SETTLING_SECONDS", 0.2)
     out = tmp_path / "serving.json"
     serving.main([*BRIEFLY, "--out", str(out)])
     told = json.loads(out.read_text())
     assert told["servers"].keys() == {"raw ASGI no-op", serving.BASE, "computed"}
     assert [load["failed"] for way in told["servers"].values() for load in way["loads"]] == [0] * 3
-    assert all(ratio > 0 for ratio in told["batch_ratios"])
-    assert "in one request" in capsys.readouterr().out
+    assert len(told["batch_ratios"]["computed"]) == 2
+    assert all(ratio > 0 for ratio in told["batch_ratios"]["computed"])
+    shown = capsys.readouterr().out
+    assert re.search(r"in one request.*\n  computed: [0-9.]+ \([0-9.]+-[0-9.]+\)\n", shown)
