@@ -53,11 +53,6 @@ class KeptLists:
         self._model_name = model_name
         self._operations = operations
 
-    @property
-    def keeps(self) -> bool:
-        """Whether anything may be found."""
-        return self._cache.keeps
-
     async def heard(self, user_ids: Sequence[str]) -> Values:
         """What was heard of readers lately, as it is kept; None where nothing is known."""
         found = await self._values(self._recent(user_ids), len(user_ids))
@@ -68,7 +63,7 @@ class KeptLists:
         keys, heard, values = await self._ask(model, user_ids)
         if values is None:
             return [Looked(*each) for each in zip(keys, heard, strict=True)]
-        parse, keeps = model.bundle.users.parse, self.keeps
+        parse, keeps = model.bundle.users.parse, self._cache.keeps
         looked, hits = [], 0
         for user_id, key, lines, value in zip(user_ids, keys, heard, values, strict=True):
             # Of a stranger nothing is kept: that it is not there says nothing of the cache.

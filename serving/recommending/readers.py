@@ -76,15 +76,6 @@ class Recommendations:
             books, source = WrittenList.of(answer.items), answer.source
         return self._listed(model, user_id, page, wish, books, source)
 
-    async def kept(self, model: LoadedModel, user_id: str, n: int) -> ServedList | None:
-        """The plain list of a model for a reader, if the cache has it; nothing is made."""
-        if n > self._list_length or not self._kept.keeps:
-            return None
-        (looked,) = await self._kept.look(model, [user_id], n)
-        if looked.books is None:
-            return None
-        return self._listed(model, user_id, Page(n), Wish(n), looked.books, CACHE)
-
     def _listed(
         self,
         model: LoadedModel,
