@@ -23,7 +23,6 @@ from pipelines.models.base import (
     ScoreMatrix,
     Scores,
     SearchSpace,
-    silence,
 )
 from pipelines.models.documents import FieldWeights, book_texts, document_matrix
 from pipelines.models.embeddings.base import TFIDF
@@ -199,11 +198,7 @@ class ContentRecommender(Recommender):
     def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
         """The same of each."""
         liked = [history.liked for history in histories]
-        sums = sums_of_rows(self._sharpened, liked)
-        sums /= np.array([[_total(each)] for each in liked])
-        scores: ScoreMatrix = sums.astype(np.float32)
-        silence(scores, scores == 0)
-        return scores
+        return sums_of_rows(self._sharpened, liked, [_total(each) for each in liked])
 
     def similarity(self, book_num: int) -> Scores:
         """Nearness of the nearest `k_neighbors` books, from 0 to 1."""

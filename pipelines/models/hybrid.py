@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple, Self, TypeVar
+from typing import Annotated, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,15 @@ from pipelines.models.base import (
     Recommender,
     ScoreMatrix,
     Scores,
-    silence,
 )
-from pipelines.models.blending import bucket_of, normalised
-from pipelines.models.exposure import damped, fair_thresholds, sampled, score_matrix
+from pipelines.models.blending import bucket_of
+from pipelines.models.exposure import fair_thresholds, sampled, score_matrix
 from pipelines.models.factory import load_model
+from pipelines.models.kernels import native
 
 Part = TypeVar("Part")
+Told = tuple[Recommender, float, Scores]
+"""A part, its weight, and what it says of all books."""
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -125,24 +127,27 @@ class HybridRecommender(Recommender):
         wanted = [_weighted(names, self.config.weights_for(len(h.liked))) for h in histories]
         asked = {name for weights in wanted for name, _ in weights}
         said = {name: self.parts[name].score_many(histories) for name in asked}
-        return np.stack(
-            [
-                self._blended([(n, w, said[n][row]) for n, w in wanted[row]], history, damping)
-                for row, history in enumerate(histories)
-            ]
-        )
+        scores = np.empty_like(next(iter(said.values())))
+        for row, (history, weights) in enumerate(zip(histories, wanted, strict=True)):
+            told = [(self.parts[name], weight, said[name][row]) for name, weight in weights]
+            self._blend(told, history, damping, out=scores[row])
+        return scores
 
-    def _blended(
-        self, told: Sequence[tuple[str, float, Scores]], history: History, damping: float
-    ) -> Scores:
-        said = [_Said.of(self.parts[n], w, scores, history.book_nums) for n, w, scores in told]
-        scores = _mean(said)
-        if self.config.new_books:
-            lifted = scores[self.new_] * _lift(said, self.config.new_books)
-            scores[self.new_] = np.minimum(lifted, 1)
-        if not damping or not len(history.liked):  # nothing is shown for fitting an unknown taste
-            return scores
-        return damped(scores, self.thresholds_, damping)
+    def _blend(self, told: Sequence[Told], history: History, damping: float, out: Scores) -> None:
+        new_books = self.config.new_books
+        # Nothing is shown for fitting an unknown taste.
+        spread = damping if len(history.liked) else 0.0
+        native.blend(
+            [scores for _, _, scores in told],
+            [weight for _, weight, _ in told],
+            [part.scores_new_books for part, _, _ in told],
+            history.book_nums,
+            out=out,
+            fresh=self.new_ if new_books else None,
+            lift_share=new_books,
+            thresholds=self.thresholds_ if spread else None,
+            knob=spread,
+        )
 
     def alone(self, name: str) -> "HybridRecommender":
         """One part by itself, its scores on the scale of all; nothing is spread."""
@@ -157,7 +162,11 @@ class HybridRecommender(Recommender):
         if not able:
             return np.full_like(self.score(History.of([])), -np.inf)
         weighted = _weighted(able, self.config.weights)
-        return _mean([_Said.of(part, w, part.similarity(book_num)) for part, w in weighted])
+        near = [part.similarity(book_num) for part, _ in weighted]
+        weights = [weight for _, weight in weighted]
+        scores = np.empty_like(near[0])
+        native.blend(near, weights, [False] * len(near), np.empty(0, np.int32), out=scores)
+        return scores
 
     @cached_property
     def _explaining(self) -> dict[str, ExplainsScores]:
@@ -204,46 +213,3 @@ def _weighted(parts: Mapping[str, Part], weights: Mapping[str, float]) -> list[t
     """The parts that have a weight, and their weights; all at 1 if none of them has any."""
     weighted = [(part, weights[name]) for name, part in parts.items() if weights[name]]
     return weighted or [(part, 1.0) for part in parts.values()]
-
-
-class _Said(NamedTuple):
-    """What one part says of all books."""
-
-    part: Recommender
-    weight: float
-    scores: Scores
-    unit: Scores | None
-    """On the scale of all parts; None where it says nothing."""
-
-    @classmethod
-    def of(
-        cls, part: Recommender, weight: float, scores: Scores, seen: BookNums | None = None
-    ) -> Self:
-        return cls(part, weight, scores, normalised(scores, seen))
-
-
-def _mean(said: Sequence[_Said]) -> Scores:
-    """The weighted mean over those who say something; -inf where none of them does."""
-    total: Scores = np.zeros_like(said[0].scores)
-    silent = np.ones(len(total), np.bool_)
-    total_weight = 0.0
-    for _, weight, scores, unit in said:
-        if unit is not None:
-            total += np.float32(weight) * unit
-            total_weight += weight
-            silent &= scores == -np.inf
-    total /= np.float32(total_weight or 1)
-    silence(total, silent)
-    return total
-
-
-def _lift(said: Sequence[_Said], share: float) -> np.float32:
-    """
-    What makes a mean over all parts one over those that know new books, to a share.
-
-    Returns:
-        A factor of at least 1, which it is where no such part says anything.
-    """
-    every = sum(one.weight for one in said if one.unit is not None)
-    able = sum(o.weight for o in said if o.unit is not None and o.part.scores_new_books)
-    return np.float32(1 + share * (every / able - 1) if able else 1)

@@ -14,7 +14,8 @@ from scipy import sparse
 
 from pipelines.data.interactions import History, TrainingData
 from pipelines.models.artifact import Array, read_artifact, write_artifact
-from pipelines.models.base import BookNums, ModelConfig, Recommender, ScoreMatrix, Scores, silence
+from pipelines.models.base import BookNums, ModelConfig, Recommender, ScoreMatrix, Scores
+from pipelines.models.kernels import native
 
 BLOCK_ROWS = 256
 PRODUCT_CELLS = 2**23
@@ -73,9 +74,7 @@ class ItemWeightsRecommender(Recommender):
     def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
         """The same of each."""
         profiles = [history.profile(self.recency_) for history in histories]
-        scores: ScoreMatrix = sums_of_rows(self.matrix_, profiles).astype(np.float32)
-        silence(scores, scores == 0)
-        return scores
+        return sums_of_rows(self.matrix_, profiles)
 
     def similarity(self, book_num: int) -> Scores:
         """The kept weights of a book."""
@@ -139,28 +138,21 @@ def csr_over(
     return sparse.csr_array((weights, indices, starts), shape=(n_books, n_books))
 
 
-def sums_of_rows(matrix: sparse.csr_array, profiles: Sequence[History]) -> npt.NDArray[np.float64]:
+def sums_of_rows(
+    matrix: sparse.csr_array, profiles: Sequence[History], totals: Sequence[float] | None = None
+) -> ScoreMatrix:
     """
-    The rows of each profile's books, added up by their weights.
+    The rows of each profile's books, added up by their weights and divided by a total, if given.
 
-    All at once, because to ask scipy takes as long as the sums of one profile do. In float64, so
-    that equal sums are equal in whatever order their terms come.
+    In float64, so that equal sums are equal in whatever order their terms come.
 
     Returns:
-        Shape (n_profiles, n_columns).
+        Shape (n_profiles, n_books); -inf where nothing was added.
     """
-    rows = matrix[np.concatenate([profile.book_nums for profile in profiles])]
-    weights = np.concatenate([profile.weights for profile in profiles]).astype(np.float64)
-    n_columns = matrix.shape[1]
-    size = n_columns * len(profiles)
-    cells = rows.indices
-    if len(profiles) > 1:  # each profile's cells lie behind those of the one before
-        nums = np.repeat(np.arange(len(profiles)), [len(profile) for profile in profiles])
-        first = (nums * n_columns).astype(sparse.get_index_dtype(maxval=size))
-        cells = cells + np.repeat(first, np.diff(rows.indptr))
-    columns = sparse.csc_array((rows.data, cells, rows.indptr), shape=(size, len(weights)))
-    sums: npt.NDArray[np.float64] = columns @ weights
-    return sums.reshape(len(profiles), n_columns)
+    rows = [profile.book_nums for profile in profiles]
+    weights = [profile.weights for profile in profiles]
+    divisors = [1.0] * len(profiles) if totals is None else totals
+    return native.sums_of_rows(matrix.data, matrix.indices, matrix.indptr, rows, weights, divisors)
 
 
 def inverse_power(sums: npt.NDArray[np.floating], exponent: float) -> npt.NDArray[np.float32]:

@@ -5,12 +5,14 @@ Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", 
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+from scipy import linalg
 from scipy.linalg import blas, lapack
 
 from pipelines.data.interactions import History, Interactions, TrainingData
@@ -24,9 +26,10 @@ from pipelines.models.base import (
     Scores,
     SearchSpace,
 )
+from pipelines.models.kernels import native
 
 BLOCK_BOOKS = 2000
-"""Books whose factors stay in a core's own cache while one reader after another is scored."""
+"""Books whose factors are in float64 at a time."""
 
 
 class MatrixFactorizationConfig(ModelConfig):
@@ -115,28 +118,30 @@ class MatrixFactorizationRecommender(Recommender):
         return scores
 
     def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
-        """
-        Products of the factors of some books after others with those of each reader.
-
-        A product with several readers at once would be faster for these, and dearer for one: a sum
-        over factors may end differently in a product of another shape, so all need to have one.
-        """
-        readers = [self._reader(history).astype(np.float32) for history in histories]
-        scores = np.empty((len(histories), len(self.factors_)), np.float32)
-        for start in range(0, len(self.factors_), BLOCK_BOOKS):
-            books = slice(start, start + BLOCK_BOOKS)
-            for row, reader in zip(scores, readers, strict=True):
-                np.dot(self.factors_[books], reader, out=row[books])
+        """The same of each."""
+        profiles = [history.profile(self.recency_) for history in histories]
+        books = [profile.book_nums for profile in profiles]
+        above = [self.config.alpha * profile.weights.astype(np.float64) for profile in profiles]
+        tastes = native.factors_of_readers(self.whitened_, books, above)
+        scores = native.products(self.whitened_, tastes)
         scores[:, self.unliked_] = -np.inf
         scores[[not len(history.liked) for history in histories]] = -np.inf
         return scores
 
-    def _reader(self, history: History) -> npt.NDArray[np.float64]:
-        """The reader's factors; zeros for one who likes nothing."""
-        if not len(history.liked):
-            return np.zeros(self.factors_.shape[1])
-        factors, confidence = self._liked(history.profile(self.recency_))
-        return self._solved(factors, confidence, confidence @ factors)
+    @cached_property
+    def whitened_(self) -> npt.NDArray[np.float32]:
+        """
+        Of the books, factors L^-T, where L L^T is `gram_`, which is the identity for these.
+
+        In them a reader's system is one over the liked books alone.
+        """
+        factor = linalg.cholesky(self.gram_, lower=True)
+        whitened = np.empty_like(self.factors_)
+        for start in range(0, len(whitened), BLOCK_BOOKS):
+            books = slice(start, start + BLOCK_BOOKS)
+            rows = self.factors_[books].astype(np.float64)
+            whitened[books] = linalg.solve_triangular(factor, rows.T, lower=True).T
+        return whitened
 
     def similarity(self, book_num: int) -> Scores:
         """Cosine of the books' factors."""

@@ -1,0 +1,296 @@
+"""
+The way into `scoring.c`: arrays of NumPy are checked, and no thread holds Python's lock inside.
+
+Row numbers are checked here, for a wrong one would read or write whatever lies in memory there.
+"""
+
+import ctypes
+import sysconfig
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.errors import KernelsMissingError, ModelError
+
+LIBRARY = Path(__file__).with_name("scoring.so")
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Nums = npt.NDArray[np.int32]
+
+MAX_PARTS = 64
+
+
+class _Lying:
+    """
+    How arrays of one type are handed over; they are kept as long as the call takes.
+
+    Raises:
+        TypeError: an array is of another type, or does not lie in one piece.
+    """
+
+    def __init__(self, kind: type[np.generic]) -> None:
+        self.kind = np.dtype(kind)
+
+    def from_param(self, array: Array | None) -> ctypes.c_void_p:
+        """Called by ctypes for each argument."""
+        return ctypes.c_void_p(None if array is None else self.address(array))
+
+    def address(self, array: Array) -> int:
+        """Where it lies in memory."""
+        if array.dtype != self.kind or not array.flags.c_contiguous:
+            raise TypeError(f"a contiguous array of {self.kind} is needed, not of {array.dtype}")
+        return array.ctypes.data
+
+
+_floats, _doubles, _ints = _Lying(np.float32), _Lying(np.float64), _Lying(np.int32)
+_longs, _bools = _Lying(np.int64), _Lying(np.bool_)
+_long, _double, _float, _int = ctypes.c_int64, ctypes.c_double, ctypes.c_float, ctypes.c_int
+SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "sums_of_rows": (
+        _int,
+        [_long, _longs, _longs, _longs, _floats, _doubles, _ints, _floats, _long, _floats],
+    ),
+    "products": (None, [_long, _long, _long, _floats, _floats, _floats]),
+    "factors_of_readers": (
+        None,
+        [_long, _long, _floats, _longs, _ints, _doubles, _doubles, _floats],
+    ),
+    "blend": (
+        _int,
+        [
+            *[_long, _int, ctypes.c_void_p, _doubles, _bools, _ints, _long, _ints, _long],
+            *[_double, _float, _floats, _float, _floats],
+        ],
+    ),
+    "best": (_long, [_long, _floats, _long, _ints]),
+}
+"""What each function gives and takes."""
+
+
+@lru_cache(1)
+def _library() -> Any:
+    """
+    The compiled functions, by name.
+
+    Raises:
+        KernelsMissingError: they were never compiled, or for another kind of machine.
+    """
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+        for name, (gives, takes) in SIGNATURES.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = gives, takes
+    except (OSError, AttributeError) as error:
+        raise KernelsMissingError(str(LIBRARY), sysconfig.get_platform()) from error
+    return library
+
+
+def _sized(array: Array, size: int) -> Array:
+    """
+    The array itself.
+
+    Raises:
+        ValueError: it has another number of elements.
+    """
+    if array.size != size:
+        raise ValueError(f"an array of {size} elements is needed, not of {array.size}")
+    return array
+
+
+def _rows(nums: npt.NDArray[np.integer], n_rows: int) -> Nums:
+    """
+    Row numbers as the functions take them.
+
+    Raises:
+        IndexError: one of them is not that of a row.
+    """
+    if nums.size and not (nums.min() >= 0 and nums.max() < n_rows):
+        raise IndexError(f"a number is not between 0 and {n_rows - 1}")
+    return np.ascontiguousarray(nums, np.int32)
+
+
+def _firsts(sizes: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Where each of some arrays begins in all of them put together, and where the last ends."""
+    firsts = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=firsts[1:])
+    return firsts
+
+
+def _joined(arrays: Sequence[Array]) -> Array:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def sums_of_rows(
+    data: Floats,
+    indices: Nums,
+    indptr: npt.NDArray[np.integer],
+    rows: Sequence[Nums],
+    weights: Sequence[Floats],
+    totals: Sequence[float],
+) -> Floats:
+    """
+    For each reader, rows of a square CSR matrix added up by weights and divided by a total.
+
+    In float64 and in the order of the rows; then in float32, with -inf where that is 0.
+
+    Args:
+        data: Of the matrix, as are the next two; columns ascend within a row.
+        indices: Parallel to `data`.
+        indptr: Shape (n_rows + 1,).
+        rows: For each reader the row numbers.
+        weights: Parallel to `rows`.
+        totals: One a reader, not 0.
+
+    Returns:
+        Shape (n_readers, n_rows).
+
+    Raises:
+        IndexError: there is no such row.
+        ModelError: the matrix is none.
+    """
+    n_rows = len(indptr) - 1
+    nums, firsts = _rows(_joined(rows), n_rows), _firsts([len(each) for each in rows])
+    starts, stops = indptr[nums].astype(np.int64), indptr[nums + 1].astype(np.int64)
+    scores = np.empty((len(rows), n_rows), np.float32)
+    if nums.size and (starts.min() < 0 or stops.max() > len(data)):
+        raise ModelError("a sparse matrix has rows beyond its end: train the model again")
+    failed = _library().sums_of_rows(
+        len(rows),
+        firsts,
+        starts,
+        stops,
+        _sized(_joined(weights), len(nums)),
+        _sized(np.asarray(totals, np.float64), len(rows)),
+        _sized(indices, data.size),
+        data,
+        n_rows,
+        scores,
+    )
+    if failed:
+        raise ModelError("columns of a sparse matrix do not ascend: train the model again")
+    return scores
+
+
+def factors_of_readers(factors: Floats, books: Sequence[Nums], above: Sequence[Doubles]) -> Floats:
+    """
+    The factors of readers who like some books, see `MatrixFactorizationRecommender`.
+
+    Args:
+        factors: Of all books, shape (n_books, n_factors), in which the sum over all books of the
+            products of their factors with themselves, and the regularization, is the identity.
+        books: For each reader the liked books.
+        above: Parallel to `books`: the confidence above 1, which is positive.
+
+    Returns:
+        Shape (n_readers, n_factors).
+
+    Raises:
+        IndexError: there is no such book.
+    """
+    n_books, size = factors.shape
+    nums, firsts = _rows(_joined(books), n_books), _firsts([len(each) for each in books])
+    tastes = np.empty((len(books), size), np.float32)
+    wide = -(-size // 8) * 8
+    work = np.empty(2 * wide * (wide + 1))
+    _library().factors_of_readers(
+        len(books),
+        size,
+        factors,
+        firsts,
+        nums,
+        _sized(_joined(above), len(nums)),
+        work,
+        tastes,
+    )
+    return tastes
+
+
+def products(factors: Floats, tastes: Floats) -> Floats:
+    """
+    Inner products, shape (n_readers, n_books), of the rows of both; each the same in any company.
+
+    Sums may end a little differently on other kinds of processors.
+    """
+    (n_books, size), n_readers = factors.shape, len(tastes)
+    scores = np.empty((n_readers, n_books), np.float32)
+    _library().products(
+        n_books,
+        n_readers,
+        size,
+        factors,
+        _sized(tastes, n_readers * size),
+        scores,
+    )
+    return scores
+
+
+def blend(
+    scores: Sequence[Floats],
+    weights: Sequence[float],
+    knows_new: Sequence[bool],
+    seen: Nums,
+    *,
+    out: Floats,
+    fresh: Nums | None = None,
+    lift_share: float = 0.0,
+    silence: float = -np.inf,
+    thresholds: Floats | None = None,
+    knob: float = 0.0,
+) -> int:
+    """
+    The weighted mean of what parts say of all books, each on its scale over unseen books.
+
+    Args:
+        scores: Of each part, shape (n_books,).
+        weights: Of each part.
+        knows_new: Whether a part may know books that nobody has met.
+        seen: Books that set no scale.
+        out: Takes the means, shape (n_books,).
+        fresh: Books that nobody has met.
+        lift_share: How far the mean of these is one over the parts that know such books.
+        silence: Of a book that no part speaks of.
+        thresholds: Shape (n_books,).
+        knob: So much of the thresholds is taken off.
+
+    Returns:
+        How many parts say anything of unseen books; the others do not count.
+
+    Raises:
+        IndexError: there is no such book.
+    """
+    n_books = out.size
+    if len(scores) > MAX_PARTS or not len(scores) == len(weights) == len(knows_new):
+        raise ValueError(f"at most {MAX_PARTS} parts, and a weight of each, are needed")
+    fresh = fresh if lift_share and fresh is not None else np.empty(0, np.int32)
+    seen, fresh = _rows(seen, n_books), _rows(fresh, n_books)
+    lies = (ctypes.c_void_p * len(scores))(*(_floats.address(_sized(s, n_books)) for s in scores))
+    heard: int = _library().blend(
+        n_books,
+        len(scores),
+        lies,
+        np.asarray(weights, np.float64),
+        np.asarray(knows_new, np.bool_),
+        seen,
+        len(seen),
+        fresh,
+        len(fresh),
+        lift_share,
+        silence,
+        None if thresholds is None else _sized(thresholds, n_books),
+        knob if thresholds is not None else 0.0,
+        out,
+    )
+    return heard
+
+
+def best(scores: Floats, n: int) -> Nums:
+    """The at most `n` books of the best finite scores, best first, ties by ascending book_num."""
+    nums = np.empty(min(n, scores.size), np.int32)
+    found = _library().best(scores.size, scores, len(nums), nums)
+    return nums[:found]

@@ -1,0 +1,434 @@
+/*
+ * What a list costs most: sums of rows, products of factors, blending, and the best of many.
+ *
+ * Called through native.py, which checks types, shapes and row numbers; what is read from model
+ * files beyond these (columns of sparse rows) is checked here. No function allocates, keeps state or
+ * starts a thread, so any number of threads may call at once.
+ *
+ * Results are those of IEEE arithmetic in the order written: what is said to be so "bit for bit" does
+ * not depend on the processor. Products of factors alone may fuse multiplication and addition.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#pragma STDC FP_CONTRACT OFF
+
+#define INLINE static inline __attribute__((always_inline))
+#if defined(__x86_64__) && defined(__linux__) && !defined(ONE_PROCESSOR)
+/* Of each the loader takes the best that the processor knows. */
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+
+#define TILE 4096 /* columns of which sums stay in the first cache */
+#define LANES 8
+
+typedef float floats __attribute__((vector_size(32)));
+typedef double doubles __attribute__((vector_size(32)));
+
+/* ---------------------------------------------------------------- sums of rows of a CSR matrix */
+
+/*
+ * For each reader the rows of their books, added up by weights and divided by a total, in double;
+ * -inf where that is 0 as a float. Rows start at `starts`, which are moved, and end before `stops`.
+ * Returns -1 where columns do not ascend or lie outside; what was written is then of no use.
+ */
+FOR_EACH_PROCESSOR int
+sums_of_rows(int64_t n_readers, const int64_t *first_row, int64_t *starts, const int64_t *stops,
+             const float *weights, const double *totals, const int32_t *columns, const float *data,
+             int64_t n_columns, float *out)
+{
+    double sums[TILE];
+    for (int64_t reader = 0; reader < n_readers; reader++, out += n_columns) {
+        const double total = totals[reader];
+        for (int64_t first = 0; first < n_columns; first += TILE) {
+            const uint32_t size = (uint32_t)(n_columns - first < TILE ? n_columns - first : TILE);
+            memset(sums, 0, size * sizeof *sums);
+            for (int64_t row = first_row[reader]; row < first_row[reader + 1]; row++) {
+                const double weight = weights[row];
+                const int64_t stop = stops[row];
+                int64_t at = starts[row];
+                for (; at < stop; at++) {
+                    const uint32_t column = (uint32_t)columns[at] - (uint32_t)first;
+                    if (column >= size)
+                        break;
+                    sums[column] += weight * data[at];
+                }
+                starts[row] = at;
+            }
+            for (uint32_t i = 0; i < size; i++) {
+                const float sum = (float)(sums[i] / total);
+                out[first + i] = sum == 0 ? -INFINITY : sum;
+            }
+        }
+        for (int64_t row = first_row[reader]; row < first_row[reader + 1]; row++)
+            if (starts[row] != stops[row])
+                return -1;
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------------- products of factors */
+
+INLINE floats some_floats(const float *from, int64_t n)
+{
+    floats lanes = {0};
+    memcpy(&lanes, from, (size_t)(n < LANES ? n : LANES) * sizeof *from);
+    return lanes;
+}
+
+INLINE float sum_of_floats(floats lanes)
+{
+    const float a = lanes[0] + lanes[4], b = lanes[1] + lanes[5];
+    const float c = lanes[2] + lanes[6], d = lanes[3] + lanes[7];
+    return (a + c) + (b + d);
+}
+
+/* Products of some books with some readers, numbers known to the compiler. */
+INLINE void tile_of_products(const int books, const int readers, const float *factors,
+                             const float *tastes, int64_t size, int64_t n_books, float *out)
+{
+#pragma STDC FP_CONTRACT ON
+    floats sums[8] = {{0}};
+    int64_t at = 0;
+    for (; at + LANES <= size; at += LANES)
+        for (int book = 0; book < books; book++)
+            for (int reader = 0; reader < readers; reader++)
+                sums[book * readers + reader] += some_floats(factors + book * size + at, LANES) *
+                                                 some_floats(tastes + reader * size + at, LANES);
+    if (at < size)
+        for (int book = 0; book < books; book++)
+            for (int reader = 0; reader < readers; reader++)
+                sums[book * readers + reader] += some_floats(factors + book * size + at, size - at) *
+                                                 some_floats(tastes + reader * size + at, size - at);
+    for (int book = 0; book < books; book++)
+        for (int reader = 0; reader < readers; reader++)
+            out[reader * n_books + book] = sum_of_floats(sums[book * readers + reader]);
+}
+
+INLINE void block_of_products(const int books, const int readers, const float *factors,
+                              const float *tastes, int64_t size, int64_t n, int64_t n_books,
+                              float *out)
+{
+    int64_t book = 0;
+    for (; book + books <= n; book += books)
+        tile_of_products(books, readers, factors + book * size, tastes, size, n_books, out + book);
+    for (; book < n; book++)
+        tile_of_products(1, readers, factors + book * size, tastes, size, n_books, out + book);
+}
+
+/*
+ * Products of every book's factors with every reader's; out is (n_readers, n_books). Books are taken
+ * in blocks that stay in a core's own cache while one reader after another is at it. The order of a
+ * sum is the same however many readers are asked about.
+ */
+FOR_EACH_PROCESSOR void
+products(int64_t n_books, int64_t n_readers, int64_t size, const float *factors,
+         const float *tastes, float *out)
+{
+    const int64_t block = 1 + 32768 / (size + 1);
+    for (int64_t first = 0; first < n_books; first += block) {
+        const int64_t n = n_books - first < block ? n_books - first : block;
+        const float *books = factors + first * size;
+        int64_t reader = 0;
+        for (; reader + 4 <= n_readers; reader += 4)
+            block_of_products(2, 4, books, tastes + reader * size, size, n, n_books,
+                              out + reader * n_books + first);
+        for (; reader < n_readers; reader++)
+            block_of_products(8, 1, books, tastes + reader * size, size, n, n_books,
+                              out + reader * n_books + first);
+    }
+}
+
+/* ------------------------------------------------------------------------- factors of a reader */
+
+/* matrix += rows^T rows, its upper triangle; `size`, of a row, is a multiple of 8. */
+INLINE void add_products(double *matrix, int64_t size, const double *rows, int64_t n_rows)
+{
+#pragma STDC FP_CONTRACT ON
+    for (int64_t i = 0; i < size; i += 4)
+        for (int64_t j = i / 8 * 8; j < size; j += 8) {
+            doubles sums[4][2] = {{{0}}};
+            for (int64_t row = 0; row < n_rows; row++) {
+                const double *cells = rows + row * size;
+                doubles right[2];
+                memcpy(right, cells + j, sizeof right);
+                for (int a = 0; a < 4; a++)
+                    for (int b = 0; b < 2; b++)
+                        sums[a][b] += cells[i + a] * right[b];
+            }
+            for (int a = 0; a < 4; a++) {
+                double *cells = matrix + (i + a) * size + j;
+                for (int b = 0; b < 8; b++)
+                    cells[b] += sums[a][b / 4][b % 4];
+            }
+        }
+}
+
+/* Solves matrix x = right in place, by Cholesky; of the matrix its upper triangle is used up. */
+INLINE void solve(double *matrix, int64_t size, int64_t n, double *right)
+{
+#pragma STDC FP_CONTRACT ON
+    for (int64_t i = 0; i < n; i++) {
+        double *pivot = matrix + i * size;
+        const double root = sqrt(pivot[i]);
+        for (int64_t j = i; j < n; j++)
+            pivot[j] /= root;
+        right[i] /= root;
+        for (int64_t j = i + 1; j < n; j++) {
+            double *row = matrix + j * size;
+            const double factor = pivot[j];
+            for (int64_t k = j; k < n; k++)
+                row[k] -= factor * pivot[k];
+            right[j] -= factor * right[i];
+        }
+    }
+    for (int64_t i = n - 1; i >= 0; i--) {
+        const double *pivot = matrix + i * size;
+        for (int64_t j = i + 1; j < n; j++)
+            right[i] -= pivot[j] * right[j];
+        right[i] /= pivot[i];
+    }
+}
+
+/*
+ * The factors x of a reader: (I + Z^T D Z) x = Z^T (1 + d), where the rows of Z are those of the
+ * liked books, and D is diagonal with d, the confidence above 1, which is positive.
+ *
+ * Of fewer books than factors, the system over books is the smaller one: with S = D^(1/2),
+ * x = Z^T S (I + S Z Z^T S)^-1 S^-1 (1 + d). `work` is of 2 p (p + 1) doubles, where p is the number
+ * of factors rounded up to a multiple of 8.
+ */
+INLINE void factors_of_reader(int64_t size, const float *factors, int64_t n, const int32_t *nums,
+                              const double *above, double *work, float *taste)
+{
+    const int by_books = n < size;
+    const int64_t wide = ((by_books ? n : size) + 7) / 8 * 8;
+    double *matrix = work, *rows = matrix + wide * wide, *right = rows + (by_books ? size : wide) * wide;
+    double *x = right + wide;
+    memset(matrix, 0, (size_t)(wide * wide) * sizeof *matrix);
+    memset(right, 0, (size_t)(wide) * sizeof *right);
+    for (int64_t i = 0; i < wide; i++)
+        matrix[i * wide + i] = 1;
+    if (by_books) {
+        memset(rows, 0, (size_t)(size * wide) * sizeof *rows);
+        for (int64_t i = 0; i < n; i++) {
+            const double scale = sqrt(above[i]);
+            const float *book = factors + nums[i] * size;
+            for (int64_t f = 0; f < size; f++)
+                rows[f * wide + i] = scale * book[f];
+            right[i] = (1 + above[i]) / scale;
+        }
+        add_products(matrix, wide, rows, size);
+        solve(matrix, wide, n, right);
+        memset(x, 0, (size_t)size * sizeof *x);
+        for (int64_t i = 0; i < n; i++) {
+            const double weight = sqrt(above[i]) * right[i];
+            const float *book = factors + nums[i] * size;
+            for (int64_t f = 0; f < size; f++)
+                x[f] += weight * book[f];
+        }
+    } else {
+        memset(rows, 0, (size_t)(wide * wide) * sizeof *rows);
+        for (int64_t first = 0; first < n; first += wide) {
+            const int64_t some = n - first < wide ? n - first : wide;
+            for (int64_t i = 0; i < some; i++) {
+                const double scale = sqrt(above[first + i]);
+                const float *book = factors + nums[first + i] * size;
+                for (int64_t f = 0; f < size; f++) {
+                    rows[i * wide + f] = scale * book[f];
+                    right[f] += (1 + above[first + i]) * book[f];
+                }
+            }
+            add_products(matrix, wide, rows, some);
+        }
+        solve(matrix, wide, size, right);
+        x = right;
+    }
+    for (int64_t f = 0; f < size; f++)
+        taste[f] = (float)x[f];
+}
+
+/* The same for each reader; tastes is (n_readers, size). */
+FOR_EACH_PROCESSOR void
+factors_of_readers(int64_t n_readers, int64_t size, const float *factors, const int64_t *first_book,
+                   const int32_t *nums, const double *above, double *work, float *tastes)
+{
+    for (int64_t reader = 0; reader < n_readers; reader++) {
+        const int64_t first = first_book[reader], n = first_book[reader + 1] - first;
+        factors_of_reader(size, factors, n, nums + first, above + first, work,
+                          tastes + reader * size);
+    }
+}
+
+/* ------------------------------------------------------------------------------------ blending */
+
+typedef struct {
+    float low, span; /* span: 0 where all scores are equal, -1 where nothing is said */
+    float weight;
+    const float *scores;
+} said;
+
+/* Least and most of the finite scores of books whose mask is 0 and not -inf. */
+INLINE void range_of(const float *scores, const float *mask, int64_t n, float *low, float *high)
+{
+    float least[16], most[16];
+    for (int lane = 0; lane < 16; lane++)
+        least[lane] = INFINITY, most[lane] = -INFINITY;
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int lane = 0; lane < 16; lane++) {
+            const float score = scores[i + lane] + mask[i + lane];
+            const float known = score == -INFINITY ? INFINITY : score;
+            least[lane] = known < least[lane] ? known : least[lane];
+            most[lane] = score > most[lane] ? score : most[lane];
+        }
+    for (; i < n; i++) {
+        const float score = scores[i] + mask[i];
+        const float known = score == -INFINITY ? INFINITY : score;
+        least[0] = known < least[0] ? known : least[0];
+        most[0] = score > most[0] ? score : most[0];
+    }
+    *low = INFINITY, *high = -INFINITY;
+    for (int lane = 0; lane < 16; lane++) {
+        *low = least[lane] < *low ? least[lane] : *low;
+        *high = most[lane] > *high ? most[lane] : *high;
+    }
+}
+
+/* Adds what one part says, on the scale of all. */
+INLINE void add_unit(const said *one, int64_t first, int64_t n, float *sums, float *mute)
+{
+    const float *scores = one->scores + first;
+    const float low = one->low, span = one->span, weight = one->weight;
+    if (span == 0) {
+        for (int64_t i = 0; i < n; i++) {
+            const int speaks = scores[i] != -INFINITY;
+            sums[i] += speaks ? weight : 0;
+            mute[i] = speaks ? 0 : mute[i];
+        }
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        float unit = (scores[i] - low) / span;
+        unit = unit < 0 ? 0 : unit;
+        unit = unit > 1 ? 1 : unit;
+        sums[i] += weight * sqrtf(unit);
+        mute[i] = scores[i] != -INFINITY ? 0 : mute[i];
+    }
+}
+
+/*
+ * The weighted mean of what parts say of all books to one reader, each on a scale from the least to
+ * the most that it says of books not `seen`; see HybridRecommender. Parts that say nothing of any
+ * such book do not count.
+ *
+ * Args: `silence` for books that no part speaks of; `lift_share` of the way from a mean over all
+ * parts to one over those that know new books, for the books `fresh`; `knob` times `thresholds` is
+ * taken off unless it is 0. Returns how many parts count.
+ */
+FOR_EACH_PROCESSOR int
+blend(int64_t n_books, int n_parts, const float *const *scores, const double *weights,
+      const uint8_t *knows_new, const int32_t *seen, int64_t n_seen, const int32_t *fresh,
+      int64_t n_fresh, double lift_share, float silence, const float *thresholds, float knob,
+      float *out)
+{
+    said heard[64];
+    int n_heard = 0;
+    double every = 0, able = 0;
+    memset(out, 0, (size_t)n_books * sizeof *out);
+    for (int64_t i = 0; i < n_seen; i++)
+        out[seen[i]] = -INFINITY;
+    for (int part = 0; part < n_parts; part++) {
+        float low, high;
+        range_of(scores[part], out, n_books, &low, &high);
+        if (high == -INFINITY)
+            continue;
+        heard[n_heard++] = (said){low, high - low, (float)weights[part], scores[part]};
+        every += weights[part];
+        able += knows_new[part] ? weights[part] : 0;
+    }
+    const float total = (float)(every != 0 ? every : 1);
+    for (int64_t first = 0; first < n_books; first += TILE) {
+        const int64_t n = n_books - first < TILE ? n_books - first : TILE;
+        float sums[TILE], mute[TILE];
+        memset(sums, 0, (size_t)n * sizeof *sums);
+        for (int64_t i = 0; i < n; i++)
+            mute[i] = silence;
+        for (int part = 0; part < n_heard; part++)
+            add_unit(heard + part, first, n, sums, mute);
+        for (int64_t i = 0; i < n; i++)
+            out[first + i] = sums[i] / total + mute[i];
+    }
+    if (lift_share != 0) {
+        const float lift = (float)(able != 0 ? 1 + lift_share * (every / able - 1) : 1);
+        for (int64_t i = 0; i < n_fresh; i++) {
+            const float lifted = out[fresh[i]] * lift;
+            out[fresh[i]] = lifted > 1 ? 1 : lifted;
+        }
+    }
+    if (knob != 0)
+        for (int64_t i = 0; i < n_books; i++)
+            out[i] -= knob * thresholds[i];
+    return n_heard;
+}
+
+/* --------------------------------------------------------------------------- the best of many */
+
+INLINE int is_worse(const float *scores, int32_t one, int32_t other)
+{
+    return scores[one] < scores[other] || (scores[one] == scores[other] && one > other);
+}
+
+/* Lets the book at the root of a heap of `n`, the worst at its root, sink to its place. */
+INLINE void sink(const float *scores, int32_t *heap, int64_t at, int64_t n)
+{
+    const int32_t book = heap[at];
+    for (int64_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && is_worse(scores, heap[child + 1], heap[child]))
+            child++;
+        if (!is_worse(scores, heap[child], book))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = book;
+}
+
+/* The at most `n` best finite scores, best first, ties by number; returns how many there are. */
+FOR_EACH_PROCESSOR int64_t
+best(int64_t n_books, const float *scores, int64_t n, int32_t *nums)
+{
+    int64_t found = 0, book = 0;
+    for (; book < n_books && found < n; book++)
+        if (isfinite(scores[book]))
+            nums[found++] = (int32_t)book;
+    for (int64_t at = found / 2 - 1; at >= 0; at--)
+        sink(scores, nums, at, found);
+    while (book < n_books) {
+        const float least = scores[nums[0]];
+        if (book + 32 <= n_books) { /* most often none of so many is good enough */
+            int any = 0;
+            for (int lane = 0; lane < 32; lane++)
+                any |= scores[book + lane] > least;
+            if (!any) {
+                book += 32;
+                continue;
+            }
+        }
+        const int64_t stop = book + 32 <= n_books ? book + 32 : n_books;
+        for (; book < stop; book++)
+            if (scores[book] > scores[nums[0]] && isfinite(scores[book])) {
+                nums[0] = (int32_t)book;
+                sink(scores, nums, 0, found);
+            }
+    }
+    for (int64_t left = found - 1; left > 0; left--) { /* the worst goes to the end */
+        const int32_t worst = nums[0];
+        nums[0] = nums[left];
+        nums[left] = worst;
+        sink(scores, nums, 0, left);
+    }
+    return found;
+}
