@@ -31,7 +31,8 @@ class _Lying:
     How arrays of one type are handed over; they are kept as long as the call takes.
 
     Raises:
-        TypeError: an array is of another type, or does not lie in one piece.
+        TypeError: an array is of another type, or does not lie in one piece; of arguments, ctypes
+            makes an ArgumentError of it.
     """
 
     def __init__(self, kind: type[np.generic]) -> None:

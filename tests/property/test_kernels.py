@@ -1,0 +1,213 @@
+"""The compiled kernels say what their readable form says, mostly to the last bit."""
+
+from ctypes import ArgumentError
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from pipelines.errors import KernelsMissingError, ModelError
+from pipelines.models.kernels import native
+from tests.property import plainly
+
+# Few distinct values, so that ties and sums of zero are the rule; the others of every size.
+SOME = st.sampled_from([0.0, 0.0, 0.5, -0.5, 1.0, 3.0])
+FLOATS = st.one_of(SOME, st.floats(-(2**20), 2**20, width=32))
+SAID = st.one_of(st.just(-np.inf), SOME, st.floats(-1e6, 1e6, width=32))
+SIZES = st.one_of(st.integers(1, 40), st.integers(8180, 8200))
+"""Of catalogues; the larger ones come in several pieces."""
+
+
+def drawn(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def books_of(data, n_books: int, *, unique: bool = True) -> np.ndarray:
+    nums = st.lists(st.integers(0, n_books - 1), unique=unique, max_size=12)
+    return np.array(data.draw(nums), np.int32)
+
+
+@given(arrays(np.float32, st.integers(1, 12).map(lambda n: (n, n)), elements=FLOATS), st.data())
+def test_sums_of_rows(dense, data):
+    matrix = plainly.csr(dense)
+    rows = [books_of(data, len(dense)) for _ in range(data.draw(st.integers(1, 5)))]
+    weights = [data.draw(arrays(np.float32, len(nums), elements=FLOATS)) for nums in rows]
+    totals = data.draw(st.lists(st.floats(1e-3, 1e3), min_size=len(rows), max_size=len(rows)))
+    got = native.sums_of_rows(*parts(matrix), rows, weights, totals)
+    assert got.tobytes() == plainly.sums_of_rows(matrix, rows, weights, totals).tobytes()
+
+
+@pytest.mark.parametrize("indptr", [np.int32, np.int64])
+@pytest.mark.parametrize("n_books", [1, 4095, 4096, 4097, 9000])
+def test_sums_of_rows_of_catalogues_of_several_pieces(n_books, indptr):
+    rng = np.random.default_rng(n_books)
+    dense = np.where(rng.random((20, n_books)) < 0.01, drawn(0, 20, n_books), 0)
+    matrix = plainly.csr(dense)
+    data, indices = matrix.data, matrix.indices
+    starts = np.concatenate([matrix.indptr, np.full(max(n_books - 20, 0), matrix.nnz)])
+    rows = [rng.permutation(min(n_books, 20))[:size].astype(np.int32) for size in (0, 20, 7)]
+    weights = [rng.random(len(nums)).astype(np.float32) for nums in rows]
+    square = (data, indices, starts[: n_books + 1].astype(indptr))
+    got = native.sums_of_rows(*square, rows, weights, [1, 1, 3])
+    assert got.tobytes() == plainly.sums_of_rows(matrix, rows, weights, [1, 1, 3]).tobytes()
+
+
+def parts(matrix):
+    return matrix.data, matrix.indices, matrix.indptr
+
+
+@pytest.mark.parametrize("size", [1, 5, 8, 13, 16, 128])
+@pytest.mark.parametrize("n_books", [1, 7, 300])
+def test_products_are_the_same_in_any_company(n_books, size):
+    factors, tastes = drawn(1, n_books, size), drawn(2, 11, size)
+    together = native.products(factors, tastes)
+    assert together == pytest.approx(tastes.astype(float) @ factors.T.astype(float), abs=1e-4)
+    for taste, row in zip(tastes, together, strict=True):
+        assert native.products(factors, taste[np.newaxis])[0].tobytes() == row.tobytes()
+    for first in range(4):
+        some = native.products(factors, np.ascontiguousarray(tastes[first:]))
+        assert some.tobytes() == together[first:].tobytes()
+    for book in range(min(n_books, 20)):
+        alone = native.products(factors[[book]], tastes)
+        assert alone.tobytes() == together[:, [book]].tobytes()
+
+
+@pytest.mark.parametrize("size", [1, 6, 8, 21, 64])
+@pytest.mark.parametrize("strength", [1e-6, 1.0, 1e4])
+def test_factors_of_readers_solve_the_system(size, strength):
+    """Of readers of no book, of fewer and of more than there are factors, and of very many."""
+    rng = np.random.default_rng(size)
+    factors = drawn(size, 300, size) / np.float32(size)
+    books = [rng.permutation(300)[:n].astype(np.int32) for n in (0, 1, size - 1, size, 70, 300)]
+    above = [strength * rng.random(len(nums)) + 1e-9 for nums in books]
+    got = native.factors_of_readers(factors, books, above)
+    for taste, nums, some in zip(got, books, above, strict=True):
+        expected = plainly.factors_of_reader(factors, nums, some)
+        # float32 tells no more apart.
+        assert taste == pytest.approx(expected, rel=2e-7, abs=2e-7 * np.abs(expected).max())
+        alone = native.factors_of_readers(factors, [nums], [some])
+        assert alone.tobytes() == taste.tobytes()
+
+
+@given(
+    arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=30), elements=SAID), st.data()
+)
+def test_blends(said, data):
+    n_parts, n_books = said.shape
+    weight = st.sampled_from([0.0, 0.1, 0.35, 1.0, 3.0])
+    asked = {
+        "weights": data.draw(st.lists(weight, min_size=n_parts, max_size=n_parts)),
+        "knows_new": data.draw(st.lists(st.booleans(), min_size=n_parts, max_size=n_parts)),
+        "seen": books_of(data, n_books, unique=False),
+        "fresh": books_of(data, n_books),
+        "lift_share": data.draw(st.sampled_from([0.0, 0.3, 1.0])),
+        "thresholds": data.draw(arrays(np.float32, n_books, elements=st.floats(0, 1, width=32))),
+        "knob": data.draw(st.sampled_from([0.0, 0.3, 1.0])),
+    }
+    got = np.full(n_books, np.nan, np.float32)
+    native.blend(list(said), out=got, **asked)
+    assert got.tobytes() == plainly.blend(list(said), **asked).tobytes()
+
+
+@given(SIZES, st.integers(0, 5), st.data())
+def test_blends_of_catalogues_of_several_pieces(n_books, seed, data):
+    said = drawn(seed, 3, n_books)
+    said[drawn(seed + 1, 3, n_books) > 0.5] = -np.inf
+    asked = {
+        "weights": [0.5, 0.2, 1.7],
+        "knows_new": [True, False, False],
+        "seen": books_of(data, n_books),
+        "fresh": books_of(data, n_books),
+        "lift_share": 0.5,
+        "thresholds": np.abs(drawn(seed + 2, n_books)),
+        "knob": 0.3,
+    }
+    got = np.empty(n_books, np.float32)
+    native.blend(list(said), out=got, **asked)
+    assert got.tobytes() == plainly.blend(list(said), **asked).tobytes()
+
+
+@given(SAID, st.integers(1, 300), st.integers(1, 400))
+def test_the_best_of_equal_ones_are_the_first(score, n_books, n):
+    scores = np.full(n_books, score, np.float32)
+    assert native.best(scores, n).tolist() == plainly.best(scores, n)
+
+
+@given(st.integers(1, 300), st.integers(1, 400), st.integers(1, 40), st.integers(0, 9))
+def test_the_best_are_the_head_of_a_full_sort(n_books, n, n_values, seed):
+    scores = np.random.default_rng(seed).integers(0, n_values, n_books).astype(np.float32)
+    scores[scores == 1] = -np.inf
+    scores[scores == 2] = np.inf
+    scores[scores == 3] = np.nan
+    assert native.best(scores, n).tolist() == plainly.best(scores, n)
+
+
+FACTORS = drawn(0, 5, 3)
+NUMS = np.array([0], np.int32)
+ONE = np.ones(1)
+
+
+@pytest.mark.parametrize("num", [-1, 5, 2**31, -(2**32)])
+def test_no_row_but_those_that_are_there_is_looked_at(num):
+    wrong, weight = np.array([num]), np.ones(1, np.float32)
+    square = parts(plainly.csr(np.eye(5)))
+    with pytest.raises(IndexError, match="not between 0 and 4"):
+        native.sums_of_rows(*square, [wrong], [weight], [1])
+    with pytest.raises(IndexError, match="not between 0 and 4"):
+        native.factors_of_readers(FACTORS, [wrong], [ONE])
+    out = np.empty(5, np.float32)
+    with pytest.raises(IndexError, match="not between 0 and 4"):
+        native.blend([out.copy()], [1], [False], wrong, out=out)
+    with pytest.raises(IndexError, match="not between 0 and 4"):
+        native.blend([out.copy()], [1], [False], NUMS, out=out, fresh=wrong, lift_share=1)
+
+
+@pytest.mark.parametrize("indices", [[0, 5000], [-1, 0], [4999, 0], [0, 2**31 - 1]])
+def test_columns_that_are_none_are_not_written_to(indices):
+    data, indptr = np.ones(2, np.float32), np.concatenate([[0], np.full(5000, 2)])
+    columns = np.array(indices, np.int32)
+    with pytest.raises(ModelError, match="do not ascend"):
+        native.sums_of_rows(data, columns, indptr, [NUMS], [np.ones(1, np.float32)], [1])
+
+
+@pytest.mark.parametrize("indptr", [[0, 3, 3], [-1, 2, 2], [2, 0, 2]])
+def test_rows_beyond_the_end_are_refused(indptr):
+    data = np.ones(2, np.float32)
+    with pytest.raises(ModelError, match="train the model again"):
+        native.sums_of_rows(
+            data, np.array([0, 1], np.int32), np.array(indptr), [NUMS], [data[:1]], [1]
+        )
+
+
+def test_arrays_of_another_kind_are_refused():
+    with pytest.raises(ArgumentError, match="contiguous array of float32"):
+        native.products(FACTORS.astype(np.float64), FACTORS)
+    with pytest.raises(ArgumentError, match="contiguous array of float32"):
+        native.products(FACTORS, drawn(0, 3, 5).T)
+    with pytest.raises(ArgumentError, match="contiguous array of float32"):
+        native.best(np.zeros(3), 1)
+    with pytest.raises(ValueError, match="of 15 elements is needed, not of 10"):
+        native.products(FACTORS, drawn(0, 5, 2))
+    with pytest.raises(ValueError, match="of 4 elements is needed, not of 5"):
+        native.blend([np.zeros(5, np.float32)], [1], [True], NUMS, out=np.empty(4, np.float32))
+    with pytest.raises(ValueError, match="at most 64 parts"):
+        native.blend([], [1], [], NUMS, out=np.empty(4, np.float32))
+    with pytest.raises(ValueError, match="of 1 elements is needed, not of 2"):
+        native.factors_of_readers(FACTORS, [NUMS], [np.ones(2)])
+
+
+def test_without_the_library_it_is_said_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(native, "LIBRARY", tmp_path / "scoring.so")
+    native._library.cache_clear()
+    try:
+        with pytest.raises(KernelsMissingError, match=r"scoring\.so is missing .*: run `make setup`"):
+            native.best(np.zeros(3, np.float32), 1)
+        (tmp_path / "scoring.so").write_text("no library")
+        with pytest.raises(KernelsMissingError, match="or is not one for"):
+            native.best(np.zeros(3, np.float32), 1)
+    finally:
+        monkeypatch.undo()
+        native._library.cache_clear()
+    assert native.best(np.zeros(3, np.float32), 1).tolist() == [0]
