@@ -122,4 +122,4 @@ benchmarks/peers/.venv/.synced: benchmarks/peers/requirements.txt
 
 clean: ## Remove the environment and all local state, models included
 	@test ! -x $(BIN)/bookrec || $(BIN)/bookrec stop
-	rm -rf .venv $(KERNELS).so benchmarks/peers/.venv .bookrec $$(ls -d mlruns/* 2>/dev/null) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(KERNELS)*.so benchmarks/peers/.venv .bookrec $$(ls -d mlruns/* 2>/dev/null) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -199,7 +199,7 @@ def test_arrays_of_another_kind_are_refused():
 
 
 def test_without_the_library_it_is_said_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr(native, "LIBRARY", tmp_path / "scoring.so")
+    monkeypatch.setattr(native, "FOLDER", tmp_path)
     native._library.cache_clear()
     try:
         with pytest.raises(KernelsMissingError, match=r"scoring\.so is missing .*: run `make setup`"):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pipelines.errors import KernelsMissingError, ModelError
 
-LIBRARY = Path(__file__).with_name("scoring.so")
+FOLDER = Path(__file__).parent
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -77,18 +77,21 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 @lru_cache(1)
 def _library() -> Any:
     """
-    The compiled functions, by name.
+    The compiled functions, by name: of what was compiled, the best that this processor knows.
 
     Raises:
         KernelsMissingError: they were never compiled, or for another kind of machine.
     """
+    path = FOLDER / "scoring.so"
     try:
-        library = ctypes.CDLL(str(LIBRARY))
+        library = ctypes.CDLL(str(path))
+        if library.knows_v3():
+            library = ctypes.CDLL(str(FOLDER / "scoring-v3.so"))
         for name, (gives, takes) in SIGNATURES.items():
             function = getattr(library, name)
             function.restype, function.argtypes = gives, takes
     except (OSError, AttributeError) as error:
-        raise KernelsMissingError(str(LIBRARY), sysconfig.get_platform()) from error
+        raise KernelsMissingError(str(path), sysconfig.get_platform()) from error
     return library
 
 
@@ -197,8 +200,7 @@ def factors_of_readers(factors: Floats, books: Sequence[Nums], above: Sequence[D
     n_books, size = factors.shape
     nums, firsts = _rows(_joined(books), n_books), _firsts([len(each) for each in books])
     tastes = np.empty((len(books), size), np.float32)
-    wide = -(-size // 8) * 8
-    work = np.empty(2 * wide * (wide + 1))
+    work = np.empty(2 * (size // 8 * 8 + 8) ** 2)
     _library().factors_of_readers(
         len(books),
         size,

@@ -11,22 +11,36 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #pragma STDC FP_CONTRACT OFF
 
 #define INLINE static inline __attribute__((always_inline))
-#if defined(__x86_64__) && defined(__linux__) && !defined(ONE_PROCESSOR)
-/* Of each the loader takes the best that the processor knows. */
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
-
 #define TILE 4096 /* columns of which sums stay in the first cache */
 #define LANES 8
 
 typedef float floats __attribute__((vector_size(32)));
 typedef double doubles __attribute__((vector_size(32)));
+
+/* Whether the library that was compiled for x86-64-v3 (AVX2, FMA; 2013) runs on this processor. */
+int knows_v3(void)
+{
+#if defined(__x86_64__)
+    const unsigned basic = bit_FMA | bit_MOVBE | bit_OSXSAVE | bit_AVX | bit_F16C;
+    const unsigned more = bit_AVX2 | bit_BMI | bit_BMI2;
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & basic) != basic)
+        return 0;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0)); /* whether the system keeps the registers */
+    if ((low & 6) != 6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & more) != more)
+        return 0;
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & bit_LZCNT);
+#else
+    return 0;
+#endif
+}
 
 /* ---------------------------------------------------------------- sums of rows of a CSR matrix */
 
@@ -35,7 +49,7 @@ typedef double doubles __attribute__((vector_size(32)));
  * -inf where that is 0 as a float. Rows start at `starts`, which are moved, and end before `stops`.
  * Returns -1 where columns do not ascend or lie outside; what was written is then of no use.
  */
-FOR_EACH_PROCESSOR int
+int
 sums_of_rows(int64_t n_readers, const int64_t *first_row, int64_t *starts, const int64_t *stops,
              const float *weights, const double *totals, const int32_t *columns, const float *data,
              int64_t n_columns, float *out)
@@ -58,8 +72,11 @@ sums_of_rows(int64_t n_readers, const int64_t *first_row, int64_t *starts, const
                 }
                 starts[row] = at;
             }
+            if (total != 1)
+                for (uint32_t i = 0; i < size; i++)
+                    sums[i] /= total;
             for (uint32_t i = 0; i < size; i++) {
-                const float sum = (float)(sums[i] / total);
+                const float sum = (float)sums[i];
                 out[first + i] = sum == 0 ? -INFINITY : sum;
             }
         }
@@ -79,33 +96,45 @@ INLINE floats some_floats(const float *from, int64_t n)
     return lanes;
 }
 
-INLINE float sum_of_floats(floats lanes)
+/* The sum of the lanes of each of eight. */
+INLINE floats sums_of_floats(const floats of[LANES])
 {
-    const float a = lanes[0] + lanes[4], b = lanes[1] + lanes[5];
-    const float c = lanes[2] + lanes[6], d = lanes[3] + lanes[7];
-    return (a + c) + (b + d);
+    floats pairs[4], fours[2];
+    for (int i = 0; i < 4; i++) {
+        const floats a = of[2 * i], b = of[2 * i + 1];
+        pairs[i] = __builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14) +
+                   __builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15);
+    }
+    for (int i = 0; i < 2; i++) {
+        const floats a = pairs[2 * i], b = pairs[2 * i + 1];
+        fours[i] = __builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14) +
+                   __builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15);
+    }
+    return __builtin_shufflevector(fours[0], fours[1], 0, 1, 2, 3, 8, 9, 10, 11) +
+           __builtin_shufflevector(fours[0], fours[1], 4, 5, 6, 7, 12, 13, 14, 15);
 }
 
-/* Products of some books with some readers, numbers known to the compiler. */
+/* Products of some books with some readers, at most eight; both numbers known to the compiler. */
 INLINE void tile_of_products(const int books, const int readers, const float *factors,
                              const float *tastes, int64_t size, int64_t n_books, float *out)
 {
 #pragma STDC FP_CONTRACT ON
-    floats sums[8] = {{0}};
+    floats sums[LANES] = {{0}};
     int64_t at = 0;
     for (; at + LANES <= size; at += LANES)
-        for (int book = 0; book < books; book++)
-            for (int reader = 0; reader < readers; reader++)
-                sums[book * readers + reader] += some_floats(factors + book * size + at, LANES) *
-                                                 some_floats(tastes + reader * size + at, LANES);
-    if (at < size)
-        for (int book = 0; book < books; book++)
-            for (int reader = 0; reader < readers; reader++)
-                sums[book * readers + reader] += some_floats(factors + book * size + at, size - at) *
-                                                 some_floats(tastes + reader * size + at, size - at);
-    for (int book = 0; book < books; book++)
         for (int reader = 0; reader < readers; reader++)
-            out[reader * n_books + book] = sum_of_floats(sums[book * readers + reader]);
+            for (int book = 0; book < books; book++)
+                sums[reader * books + book] += some_floats(factors + book * size + at, LANES) *
+                                               some_floats(tastes + reader * size + at, LANES);
+    if (at < size)
+        for (int reader = 0; reader < readers; reader++)
+            for (int book = 0; book < books; book++)
+                sums[reader * books + book] += some_floats(factors + book * size + at, size - at) *
+                                               some_floats(tastes + reader * size + at, size - at);
+    const floats found = sums_of_floats(sums);
+    for (int reader = 0; reader < readers; reader++)
+        for (int book = 0; book < books; book++)
+            out[reader * n_books + book] = found[reader * books + book];
 }
 
 INLINE void block_of_products(const int books, const int readers, const float *factors,
@@ -124,7 +153,7 @@ INLINE void block_of_products(const int books, const int readers, const float *f
  * in blocks that stay in a core's own cache while one reader after another is at it. The order of a
  * sum is the same however many readers are asked about.
  */
-FOR_EACH_PROCESSOR void
+void
 products(int64_t n_books, int64_t n_readers, int64_t size, const float *factors,
          const float *tastes, float *out)
 {
@@ -144,52 +173,73 @@ products(int64_t n_books, int64_t n_readers, int64_t size, const float *factors,
 
 /* ------------------------------------------------------------------------- factors of a reader */
 
-/* matrix += rows^T rows, its upper triangle; `size`, of a row, is a multiple of 8. */
-INLINE void add_products(double *matrix, int64_t size, const double *rows, int64_t n_rows)
+/* sums[a][b] = sum over some rows of row[i + a] * row[j + b]. */
+INLINE void tile_of_squares(const double *rows, int64_t n_rows, int64_t wide, int64_t i, int64_t j,
+                            double sums[4][8])
 {
 #pragma STDC FP_CONTRACT ON
-    for (int64_t i = 0; i < size; i += 4)
-        for (int64_t j = i / 8 * 8; j < size; j += 8) {
-            doubles sums[4][2] = {{{0}}};
-            for (int64_t row = 0; row < n_rows; row++) {
-                const double *cells = rows + row * size;
-                doubles right[2];
-                memcpy(right, cells + j, sizeof right);
-                for (int a = 0; a < 4; a++)
-                    for (int b = 0; b < 2; b++)
-                        sums[a][b] += cells[i + a] * right[b];
-            }
-            for (int a = 0; a < 4; a++) {
-                double *cells = matrix + (i + a) * size + j;
+    doubles lanes[4][2] = {{{0}}};
+    for (int64_t row = 0; row < n_rows; row++) {
+        const double *left = rows + row * wide + i;
+        doubles right[2];
+        memcpy(right, rows + row * wide + j, sizeof right);
+        for (int a = 0; a < 4; a++)
+            for (int b = 0; b < 2; b++)
+                lanes[a][b] += left[a] * right[b];
+    }
+    memcpy(sums, lanes, sizeof lanes);
+}
+
+/* matrix += rows^T rows, its upper triangle; `wide`, the length of a row, is a multiple of 8. */
+INLINE void add_squares(double *restrict matrix, int64_t wide, const double *restrict rows,
+                        int64_t n_rows)
+{
+    double sums[4][8];
+    for (int64_t i = 0; i < wide; i += 4)
+        for (int64_t j = i / 8 * 8; j < wide; j += 8) {
+            tile_of_squares(rows, n_rows, wide, i, j, sums);
+            for (int a = 0; a < 4; a++)
                 for (int b = 0; b < 8; b++)
-                    cells[b] += sums[a][b / 4][b % 4];
-            }
+                    matrix[(i + a) * wide + j + b] += sums[a][b];
         }
 }
 
-/* Solves matrix x = right in place, by Cholesky; of the matrix its upper triangle is used up. */
-INLINE void solve(double *matrix, int64_t size, int64_t n, double *right)
+/*
+ * Solves a symmetric system in place, by Cholesky: the first `n` columns are the upper triangle of
+ * the matrix, column `n` is the right side and then the solution. Rows and columns come to `wide`, a
+ * multiple of 8; those from `n` on must be there.
+ */
+INLINE void solve(double *matrix, int64_t wide, int64_t n)
 {
 #pragma STDC FP_CONTRACT ON
-    for (int64_t i = 0; i < n; i++) {
-        double *pivot = matrix + i * size;
-        const double root = sqrt(pivot[i]);
-        for (int64_t j = i; j < n; j++)
-            pivot[j] /= root;
-        right[i] /= root;
-        for (int64_t j = i + 1; j < n; j++) {
-            double *row = matrix + j * size;
-            const double factor = pivot[j];
-            for (int64_t k = j; k < n; k++)
-                row[k] -= factor * pivot[k];
-            right[j] -= factor * right[i];
+    double sums[4][8];
+    for (int64_t i = 0; i < n; i += 4) {
+        double *panel = matrix + i * wide;
+        for (int64_t j = i / 8 * 8; j < wide; j += 8) {
+            tile_of_squares(matrix, i, wide, i, j, sums);
+            for (int a = 0; a < 4; a++)
+                for (int b = 0; b < 8; b++)
+                    panel[a * wide + j + b] -= sums[a][b];
+        }
+        for (int a = 0; a < 4 && i + a < n; a++) {
+            double *restrict pivot = panel + a * wide;
+            const double scale = 1 / sqrt(pivot[i + a]);
+            for (int64_t j = i / 8 * 8; j < wide; j++)
+                pivot[j] *= scale;
+            for (int below = a + 1; below < 4; below++) {
+                double *restrict row = panel + below * wide;
+                const double factor = pivot[i + below];
+                for (int64_t j = i / 8 * 8; j < wide; j++)
+                    row[j] -= factor * pivot[j];
+            }
         }
     }
     for (int64_t i = n - 1; i >= 0; i--) {
-        const double *pivot = matrix + i * size;
+        double *row = matrix + i * wide;
+        double rest = row[n];
         for (int64_t j = i + 1; j < n; j++)
-            right[i] -= pivot[j] * right[j];
-        right[i] /= pivot[i];
+            rest -= row[j] * matrix[j * wide + n];
+        row[n] = rest / row[i];
     }
 }
 
@@ -198,61 +248,57 @@ INLINE void solve(double *matrix, int64_t size, int64_t n, double *right)
  * liked books, and D is diagonal with d, the confidence above 1, which is positive.
  *
  * Of fewer books than factors, the system over books is the smaller one: with S = D^(1/2),
- * x = Z^T S (I + S Z Z^T S)^-1 S^-1 (1 + d). `work` is of 2 p (p + 1) doubles, where p is the number
- * of factors rounded up to a multiple of 8.
+ * x = Z^T S (I + S Z Z^T S)^-1 S^-1 (1 + d). `work` is of 2 p^2 doubles, where p is the least
+ * multiple of 8 above `size`, the number of factors.
  */
 INLINE void factors_of_reader(int64_t size, const float *factors, int64_t n, const int32_t *nums,
                               const double *above, double *work, float *taste)
 {
     const int by_books = n < size;
-    const int64_t wide = ((by_books ? n : size) + 7) / 8 * 8;
-    double *matrix = work, *rows = matrix + wide * wide, *right = rows + (by_books ? size : wide) * wide;
-    double *x = right + wide;
+    const int64_t order = by_books ? n : size, wide = order / 8 * 8 + 8;
+    double *restrict matrix = work, *restrict rows = work + wide * wide;
     memset(matrix, 0, (size_t)(wide * wide) * sizeof *matrix);
-    memset(right, 0, (size_t)(wide) * sizeof *right);
     for (int64_t i = 0; i < wide; i++)
         matrix[i * wide + i] = 1;
-    if (by_books) {
+    if (by_books) { /* a column a book */
         memset(rows, 0, (size_t)(size * wide) * sizeof *rows);
         for (int64_t i = 0; i < n; i++) {
             const double scale = sqrt(above[i]);
             const float *book = factors + nums[i] * size;
             for (int64_t f = 0; f < size; f++)
                 rows[f * wide + i] = scale * book[f];
-            right[i] = (1 + above[i]) / scale;
+            matrix[i * wide + order] = (1 + above[i]) / scale;
         }
-        add_products(matrix, wide, rows, size);
-        solve(matrix, wide, n, right);
-        memset(x, 0, (size_t)size * sizeof *x);
-        for (int64_t i = 0; i < n; i++) {
-            const double weight = sqrt(above[i]) * right[i];
-            const float *book = factors + nums[i] * size;
+        add_squares(matrix, wide, rows, size);
+    }
+    for (int64_t first = 0; !by_books && first < n; first += wide) { /* a row a book, some at once */
+        const int64_t some = n - first < wide ? n - first : wide;
+        memset(rows, 0, (size_t)(some * wide) * sizeof *rows);
+        for (int64_t i = 0; i < some; i++) {
+            const double scale = sqrt(above[first + i]);
+            const float *book = factors + nums[first + i] * size;
             for (int64_t f = 0; f < size; f++)
-                x[f] += weight * book[f];
+                rows[i * wide + f] = scale * book[f];
+            rows[i * wide + order] = (1 + above[first + i]) / scale;
         }
-    } else {
-        memset(rows, 0, (size_t)(wide * wide) * sizeof *rows);
-        for (int64_t first = 0; first < n; first += wide) {
-            const int64_t some = n - first < wide ? n - first : wide;
-            for (int64_t i = 0; i < some; i++) {
-                const double scale = sqrt(above[first + i]);
-                const float *book = factors + nums[first + i] * size;
-                for (int64_t f = 0; f < size; f++) {
-                    rows[i * wide + f] = scale * book[f];
-                    right[f] += (1 + above[first + i]) * book[f];
-                }
-            }
-            add_products(matrix, wide, rows, some);
-        }
-        solve(matrix, wide, size, right);
-        x = right;
+        add_squares(matrix, wide, rows, some);
+    }
+    solve(matrix, wide, order);
+    double *restrict x = rows;
+    for (int64_t f = 0; f < size; f++)
+        x[f] = by_books ? 0 : matrix[f * wide + order];
+    for (int64_t i = 0; by_books && i < n; i++) {
+        const double weight = sqrt(above[i]) * matrix[i * wide + order];
+        const float *book = factors + nums[i] * size;
+        for (int64_t f = 0; f < size; f++)
+            x[f] += weight * book[f];
     }
     for (int64_t f = 0; f < size; f++)
         taste[f] = (float)x[f];
 }
 
 /* The same for each reader; tastes is (n_readers, size). */
-FOR_EACH_PROCESSOR void
+void
 factors_of_readers(int64_t n_readers, int64_t size, const float *factors, const int64_t *first_book,
                    const int32_t *nums, const double *above, double *work, float *tastes)
 {
@@ -266,7 +312,7 @@ factors_of_readers(int64_t n_readers, int64_t size, const float *factors, const 
 /* ------------------------------------------------------------------------------------ blending */
 
 typedef struct {
-    float low, span; /* span: 0 where all scores are equal, -1 where nothing is said */
+    float low, span; /* span: most - low, 0 where all are equal */
     float weight;
     const float *scores;
 } said;
@@ -298,26 +344,28 @@ INLINE void range_of(const float *scores, const float *mask, int64_t n, float *l
     }
 }
 
-/* Adds what one part says, on the scale of all. */
-INLINE void add_unit(const said *one, int64_t first, int64_t n, float *sums, float *mute)
+/* The means of some books, their number known to the compiler. */
+INLINE void means_of(const int books, const said *heard, int n_heard, float total, float silence,
+                     int64_t first, float *out)
 {
-    const float *scores = one->scores + first;
-    const float low = one->low, span = one->span, weight = one->weight;
-    if (span == 0) {
-        for (int64_t i = 0; i < n; i++) {
-            const int speaks = scores[i] != -INFINITY;
-            sums[i] += speaks ? weight : 0;
-            mute[i] = speaks ? 0 : mute[i];
+    float sums[16], mute[16];
+    for (int book = 0; book < books; book++)
+        sums[book] = 0, mute[book] = silence;
+    for (int part = 0; part < n_heard; part++) {
+        const float *scores = heard[part].scores + first;
+        const float low = heard[part].low, span = heard[part].span, weight = heard[part].weight;
+        for (int book = 0; book < books; book++) {
+            const float score = scores[book];
+            float unit = (score - low) / span;
+            unit = unit < 0 ? 0 : unit;
+            unit = unit > 1 ? 1 : unit;
+            unit = span == 0 ? (score != -INFINITY ? 1 : 0) : sqrtf(unit);
+            sums[book] += weight * unit;
+            mute[book] = score != -INFINITY ? 0 : mute[book];
         }
-        return;
     }
-    for (int64_t i = 0; i < n; i++) {
-        float unit = (scores[i] - low) / span;
-        unit = unit < 0 ? 0 : unit;
-        unit = unit > 1 ? 1 : unit;
-        sums[i] += weight * sqrtf(unit);
-        mute[i] = scores[i] != -INFINITY ? 0 : mute[i];
-    }
+    for (int book = 0; book < books; book++)
+        out[book] = sums[book] / total + mute[book];
 }
 
 /*
@@ -329,7 +377,7 @@ INLINE void add_unit(const said *one, int64_t first, int64_t n, float *sums, flo
  * parts to one over those that know new books, for the books `fresh`; `knob` times `thresholds` is
  * taken off unless it is 0. Returns how many parts count.
  */
-FOR_EACH_PROCESSOR int
+int
 blend(int64_t n_books, int n_parts, const float *const *scores, const double *weights,
       const uint8_t *knows_new, const int32_t *seen, int64_t n_seen, const int32_t *fresh,
       int64_t n_fresh, double lift_share, float silence, const float *thresholds, float knob,
@@ -351,17 +399,11 @@ blend(int64_t n_books, int n_parts, const float *const *scores, const double *we
         able += knows_new[part] ? weights[part] : 0;
     }
     const float total = (float)(every != 0 ? every : 1);
-    for (int64_t first = 0; first < n_books; first += TILE) {
-        const int64_t n = n_books - first < TILE ? n_books - first : TILE;
-        float sums[TILE], mute[TILE];
-        memset(sums, 0, (size_t)n * sizeof *sums);
-        for (int64_t i = 0; i < n; i++)
-            mute[i] = silence;
-        for (int part = 0; part < n_heard; part++)
-            add_unit(heard + part, first, n, sums, mute);
-        for (int64_t i = 0; i < n; i++)
-            out[first + i] = sums[i] / total + mute[i];
-    }
+    int64_t book = 0;
+    for (; book + 16 <= n_books; book += 16)
+        means_of(16, heard, n_heard, total, silence, book, out + book);
+    for (; book < n_books; book++)
+        means_of(1, heard, n_heard, total, silence, book, out + book);
     if (lift_share != 0) {
         const float lift = (float)(able != 0 ? 1 + lift_share * (every / able - 1) : 1);
         for (int64_t i = 0; i < n_fresh; i++) {
@@ -397,7 +439,7 @@ INLINE void sink(const float *scores, int32_t *heap, int64_t at, int64_t n)
 }
 
 /* The at most `n` best finite scores, best first, ties by number; returns how many there are. */
-FOR_EACH_PROCESSOR int64_t
+int64_t
 best(int64_t n_books, const float *scores, int64_t n, int32_t *nums)
 {
     int64_t found = 0, book = 0;
