@@ -69,8 +69,9 @@ def normalised(scores: Scores, seen: BookNums | None = None) -> Scores | None:
         0 where the model has nothing to say; None where it has nothing to say of any unseen book.
     """
     seen = np.empty(0, np.int32) if seen is None else seen
-    unit = np.empty_like(scores)
-    return unit if native.blend([scores], [1.0], [False], seen, silence=0, out=unit) else None
+    unit = np.empty((1, len(scores)), np.float32)
+    told = native.blend([scores], [[1.0]], [False], [seen], silence=0, out=unit)
+    return unit[0] if told else None
 
 
 def fit_blend(

@@ -1,6 +1,6 @@
 """Several models as one: each says what it knows, weighted by how well it did alone and beside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Self, TypeVar
@@ -27,9 +27,10 @@ from pipelines.models.exposure import fair_thresholds, sampled, score_matrix
 from pipelines.models.factory import load_model
 from pipelines.models.kernels import native
 
+CELLS_TOGETHER = 2**18
+"""Scores of each part that are looked at together, while they are in a core's own cache."""
+
 Part = TypeVar("Part")
-Told = tuple[Recommender, float, Scores]
-"""A part, its weight, and what it says of all books."""
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -123,31 +124,32 @@ class HybridRecommender(Recommender):
 
     def score_many_damped(self, histories: Sequence[History], damping: float) -> ScoreMatrix:
         """Several histories with that damping, a row each."""
-        names = {name: name for name in self.parts}
-        wanted = [_weighted(names, self.config.weights_for(len(h.liked))) for h in histories]
-        asked = {name for weights in wanted for name, _ in weights}
-        said = {name: self.parts[name].score_many(histories) for name in asked}
-        scores = np.empty_like(next(iter(said.values())))
-        for row, (history, weights) in enumerate(zip(histories, wanted, strict=True)):
-            told = [(self.parts[name], weight, said[name][row]) for name, weight in weights]
-            self._blend(told, history, damping, out=scores[row])
+        weights = np.array([self._weights(len(history.liked)) for history in histories])
+        asked = np.flatnonzero(weights.any(axis=0)).tolist()
+        parts = [list(self.parts.values())[num] for num in asked]
+        # Nothing is shown for fitting an unknown taste.
+        knobs = [damping if len(history.liked) else 0.0 for history in histories]
+        scores: ScoreMatrix = np.empty((0, 0), np.float32)
+        for rows, said in _told(parts, histories):
+            if not scores.size:
+                scores = np.empty((len(histories), said[0].shape[1]), np.float32)
+            native.blend(
+                said,
+                weights[rows, asked],
+                [part.scores_new_books for part in parts],
+                [history.book_nums for history in histories[rows]],
+                out=scores[rows],
+                fresh=self.new_ if self.config.new_books else None,
+                lift=self.config.new_books,
+                thresholds=self.thresholds_ if any(knobs) else None,
+                knobs=knobs[rows],
+            )
         return scores
 
-    def _blend(self, told: Sequence[Told], history: History, damping: float, out: Scores) -> None:
-        new_books = self.config.new_books
-        # Nothing is shown for fitting an unknown taste.
-        spread = damping if len(history.liked) else 0.0
-        native.blend(
-            [scores for _, _, scores in told],
-            [weight for _, weight, _ in told],
-            [part.scores_new_books for part, _, _ in told],
-            history.book_nums,
-            out=out,
-            fresh=self.new_ if new_books else None,
-            lift_share=new_books,
-            thresholds=self.thresholds_ if spread else None,
-            knob=spread,
-        )
+    def _weights(self, n_liked: int) -> list[float]:
+        """Of each part, for a reader of so many liked books."""
+        weights = self.config.weights_for(n_liked)
+        return [weights[name] for name in self.parts]
 
     def alone(self, name: str) -> "HybridRecommender":
         """One part by itself, its scores on the scale of all; nothing is spread."""
@@ -164,9 +166,9 @@ class HybridRecommender(Recommender):
         weighted = _weighted(able, self.config.weights)
         near = [part.similarity(book_num) for part, _ in weighted]
         weights = [weight for _, weight in weighted]
-        scores = np.empty_like(near[0])
-        native.blend(near, weights, [False] * len(near), np.empty(0, np.int32), out=scores)
-        return scores
+        scores = np.empty((1, len(near[0])), np.float32)
+        native.blend(near, [weights], [False] * len(near), [np.empty(0, np.int32)], out=scores)
+        return scores[0]
 
     @cached_property
     def _explaining(self) -> dict[str, ExplainsScores]:
@@ -213,3 +215,22 @@ def _weighted(parts: Mapping[str, Part], weights: Mapping[str, float]) -> list[t
     """The parts that have a weight, and their weights; all at 1 if none of them has any."""
     weighted = [(part, weights[name]) for name, part in parts.items() if weights[name]]
     return weighted or [(part, 1.0) for part in parts.values()]
+
+
+def _told(
+    parts: Sequence[Recommender], histories: Sequence[History]
+) -> Iterator[tuple[slice, list[ScoreMatrix]]]:
+    """What parts say to some readers after others: which readers, and a matrix of each part."""
+    whole = {p.name: _said(p, histories) for p in parts if p.gains_together}
+    n_books = next(iter(whole.values())).shape[1] if whole else 1
+    step = max(1, CELLS_TOGETHER // n_books)
+    for start in range(0, len(histories), step):
+        rows = slice(start, min(start + step, len(histories)))
+        some = histories[rows]
+        yield rows, [whole[p.name][rows] if p.gains_together else _said(p, some) for p in parts]
+
+
+def _said(part: Recommender, histories: Sequence[History]) -> ScoreMatrix:
+    """In the type of scores, whatever a plug-in gives."""
+    said: ScoreMatrix = np.ascontiguousarray(part.score_many(histories), np.float32)
+    return said

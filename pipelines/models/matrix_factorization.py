@@ -58,6 +58,7 @@ class MatrixFactorizationRecommender(Recommender):
 
     name: ClassVar[str] = "matrix_factorization"
     config_class: ClassVar[type[ModelConfig]] = MatrixFactorizationConfig
+    gains_together: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {
         "embedding_size": Range(32, 256, log=True, integer=True),
         "regularization": Range(0.1, 100, log=True),

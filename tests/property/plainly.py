@@ -40,11 +40,11 @@ def normalised(scores, seen):
 
 
 def blend(
-    scores: Sequence[np.ndarray], weights, knows_new, seen, *, fresh, lift_share, thresholds, knob
+    scores: Sequence[np.ndarray], weights, knows_new, seen, *, fresh, lift, thresholds, knob
 ):
     """The weighted mean over the parts that say something, lifted and damped."""
     units = [normalised(one, seen) for one in scores]
-    heard = [num for num, unit in enumerate(units) if unit is not None]
+    heard = [num for num, unit in enumerate(units) if unit is not None and weights[num]]
     total = np.zeros_like(scores[0])
     for num in heard:
         total += np.float32(weights[num]) * units[num]
@@ -52,10 +52,10 @@ def blend(
     total /= np.float32(every or 1)
     silent = [scores[num] == -np.inf for num in heard]
     total[np.logical_and.reduce([np.ones(len(total), bool), *silent])] = -np.inf
-    if lift_share:
+    if lift:
         able = sum(weights[num] for num in heard if knows_new[num])
-        lift = np.float32(1 + lift_share * (every / able - 1) if able else 1)
-        total[fresh] = np.minimum(total[fresh] * lift, 1)
+        lifts = np.float32(1 + lift * (every / able - 1) if able else 1)
+        total[fresh] = np.minimum(total[fresh] * lifts, 1)
     return total - np.float32(knob) * thresholds if knob else total
 
 

@@ -16,8 +16,6 @@ from tests.property import plainly
 SOME = st.sampled_from([0.0, 0.0, 0.5, -0.5, 1.0, 3.0])
 FLOATS = st.one_of(SOME, st.floats(-(2**20), 2**20, width=32))
 SAID = st.one_of(st.just(-np.inf), SOME, st.floats(-1e6, 1e6, width=32))
-SIZES = st.one_of(st.integers(1, 40), st.integers(8180, 8200))
-"""Of catalogues; the larger ones come in several pieces."""
 
 
 def drawn(seed: int, *shape: int) -> np.ndarray:
@@ -92,41 +90,50 @@ def test_factors_of_readers_solve_the_system(size, strength):
 
 
 @given(
-    arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=30), elements=SAID), st.data()
+    arrays(np.float32, array_shapes(min_dims=3, max_dims=3, max_side=25), elements=SAID), st.data()
 )
 def test_blends(said, data):
-    n_parts, n_books = said.shape
+    n_parts, n_readers, n_books = said.shape
     weight = st.sampled_from([0.0, 0.1, 0.35, 1.0, 3.0])
-    asked = {
-        "weights": data.draw(st.lists(weight, min_size=n_parts, max_size=n_parts)),
+    new = {
         "knows_new": data.draw(st.lists(st.booleans(), min_size=n_parts, max_size=n_parts)),
-        "seen": books_of(data, n_books, unique=False),
         "fresh": books_of(data, n_books),
-        "lift_share": data.draw(st.sampled_from([0.0, 0.3, 1.0])),
+        "lift": data.draw(st.sampled_from([0.0, 0.3, 1.0])),
         "thresholds": data.draw(arrays(np.float32, n_books, elements=st.floats(0, 1, width=32))),
-        "knob": data.draw(st.sampled_from([0.0, 0.3, 1.0])),
     }
-    got = np.full(n_books, np.nan, np.float32)
-    native.blend(list(said), out=got, **asked)
-    assert got.tobytes() == plainly.blend(list(said), **asked).tobytes()
+    weights = data.draw(arrays(np.float64, (n_readers, n_parts), elements=weight))
+    seen = [books_of(data, n_books, unique=False) for _ in range(n_readers)]
+    knobs = data.draw(arrays(np.float32, n_readers, elements=st.sampled_from([0.0, 0.25, 1.0])))
+    got = np.full((n_readers, n_books), np.nan, np.float32)
+    told = native.blend(list(said), weights, seen=seen, knobs=knobs, out=got, **new)
+    each = [
+        plainly.blend(list(said[:, row]), weights[row], seen=seen[row], knob=knobs[row], **new)
+        for row in range(n_readers)
+    ]
+    assert got.tobytes() == np.stack(each).tobytes()
+    assert told == sum(bool(np.isfinite(row).any()) for row in unheard(said, weights, seen))
 
 
-@given(SIZES, st.integers(0, 5), st.data())
-def test_blends_of_catalogues_of_several_pieces(n_books, seed, data):
+def unheard(said, weights, seen):
+    """What is said of unseen books by parts that have a weight."""
+    for row, nums in enumerate(seen):
+        some = said[:, row][weights[row] != 0].copy()
+        some[:, nums] = -np.inf
+        yield some
+
+
+@pytest.mark.parametrize("n_books", [1, 15, 16, 17, 9001])
+@pytest.mark.parametrize("seed", range(3))
+def test_blends_of_catalogues_of_any_size(n_books, seed):
     said = drawn(seed, 3, n_books)
     said[drawn(seed + 1, 3, n_books) > 0.5] = -np.inf
-    asked = {
-        "weights": [0.5, 0.2, 1.7],
-        "knows_new": [True, False, False],
-        "seen": books_of(data, n_books),
-        "fresh": books_of(data, n_books),
-        "lift_share": 0.5,
-        "thresholds": np.abs(drawn(seed + 2, n_books)),
-        "knob": 0.3,
-    }
-    got = np.empty(n_books, np.float32)
-    native.blend(list(said), out=got, **asked)
-    assert got.tobytes() == plainly.blend(list(said), **asked).tobytes()
+    weights, knows_new = [0.5, 0.2, 1.7], [True, False, False]
+    seen, fresh = np.random.default_rng(seed).integers(0, n_books, (2, 7), np.int32)
+    asked = {"fresh": np.unique(fresh), "lift": 0.5, "thresholds": np.abs(drawn(9, n_books))}
+    got = np.empty((1, n_books), np.float32)
+    native.blend(list(said), [weights], knows_new, [seen], knobs=[0.3], out=got, **asked)
+    expected = plainly.blend(list(said), weights, knows_new, seen, knob=0.3, **asked)
+    assert got[0].tobytes() == expected.tobytes()
 
 
 @given(SAID, st.integers(1, 300), st.integers(1, 400))
@@ -157,11 +164,11 @@ def test_no_row_but_those_that_are_there_is_looked_at(num):
         native.sums_of_rows(*square, [wrong], [weight], [1])
     with pytest.raises(IndexError, match="not between 0 and 4"):
         native.factors_of_readers(FACTORS, [wrong], [ONE])
-    out = np.empty(5, np.float32)
+    out = np.empty((1, 5), np.float32)
     with pytest.raises(IndexError, match="not between 0 and 4"):
-        native.blend([out.copy()], [1], [False], wrong, out=out)
+        native.blend([out.copy()], [[1]], [False], [wrong], out=out)
     with pytest.raises(IndexError, match="not between 0 and 4"):
-        native.blend([out.copy()], [1], [False], NUMS, out=out, fresh=wrong, lift_share=1)
+        native.blend([out.copy()], [[1]], [False], [NUMS], out=out, fresh=wrong, lift=1)
 
 
 @pytest.mark.parametrize("indices", [[0, 5000], [-1, 0], [4999, 0], [0, 2**31 - 1]])
@@ -190,10 +197,13 @@ def test_arrays_of_another_kind_are_refused():
         native.best(np.zeros(3), 1)
     with pytest.raises(ValueError, match="of 15 elements is needed, not of 10"):
         native.products(FACTORS, drawn(0, 5, 2))
+    out = np.empty((1, 4), np.float32)
     with pytest.raises(ValueError, match="of 4 elements is needed, not of 5"):
-        native.blend([np.zeros(5, np.float32)], [1], [True], NUMS, out=np.empty(4, np.float32))
+        native.blend([np.zeros(5, np.float32)], [[1]], [True], [NUMS], out=out)
+    with pytest.raises(ValueError, match="of 1 elements is needed, not of 2"):
+        native.blend([out], [[1, 2]], [True], [NUMS], out=out)
     with pytest.raises(ValueError, match="at most 64 parts"):
-        native.blend([], [1], [], NUMS, out=np.empty(4, np.float32))
+        native.blend([], [[1]], [True], [NUMS], out=out)
     with pytest.raises(ValueError, match="of 1 elements is needed, not of 2"):
         native.factors_of_readers(FACTORS, [NUMS], [np.ones(2)])
 

@@ -45,7 +45,7 @@ class _Lying:
     def address(self, array: Array) -> int:
         """Where it lies in memory."""
         if array.dtype != self.kind or not array.flags.c_contiguous:
-            raise TypeError(f"a contiguous array of {self.kind} is needed, not of {array.dtype}")
+            raise TypeError(f"a contiguous array of {self.kind} is needed")
         return array.ctypes.data
 
 
@@ -63,10 +63,10 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
         [_long, _long, _floats, _longs, _ints, _doubles, _doubles, _floats],
     ),
     "blend": (
-        _int,
+        _long,
         [
-            *[_long, _int, ctypes.c_void_p, _doubles, _bools, _ints, _long, _ints, _long],
-            *[_double, _float, _floats, _float, _floats],
+            *[_long, _long, _int, ctypes.c_void_p, _doubles, _bools, _longs, _ints],
+            *[_ints, _long, _double, _float, _floats, _floats, _floats],
         ],
     ),
     "best": (_long, [_long, _floats, _long, _ints]),
@@ -235,61 +235,64 @@ def products(factors: Floats, tastes: Floats) -> Floats:
 
 def blend(
     scores: Sequence[Floats],
-    weights: Sequence[float],
+    weights: Sequence[Sequence[float]],
     knows_new: Sequence[bool],
-    seen: Nums,
+    seen: Sequence[Nums],
     *,
     out: Floats,
     fresh: Nums | None = None,
-    lift_share: float = 0.0,
+    lift: float = 0.0,
     silence: float = -np.inf,
     thresholds: Floats | None = None,
-    knob: float = 0.0,
+    knobs: Sequence[float] | None = None,
 ) -> int:
     """
     The weighted mean of what parts say of all books, each on its scale over unseen books.
 
     Args:
-        scores: Of each part, shape (n_books,).
-        weights: Of each part.
+        scores: Of each part, shape (n_readers, n_books).
+        weights: For each reader those of the parts; a part of weight 0 is not looked at.
         knows_new: Whether a part may know books that nobody has met.
-        seen: Books that set no scale.
-        out: Takes the means, shape (n_books,).
+        seen: For each reader the books that set no scale.
+        out: Takes the means, shape (n_readers, n_books).
         fresh: Books that nobody has met.
-        lift_share: How far the mean of these is one over the parts that know such books.
+        lift: How far the mean of these is one over the parts that know such books.
         silence: Of a book that no part speaks of.
         thresholds: Shape (n_books,).
-        knob: So much of the thresholds is taken off.
+        knobs: For each reader, so much of the thresholds is taken off.
 
     Returns:
-        How many parts say anything of unseen books; the others do not count.
+        For how many readers any part says anything of unseen books; other parts do not count.
 
     Raises:
         IndexError: there is no such book.
     """
-    n_books = out.size
-    if len(scores) > MAX_PARTS or not len(scores) == len(weights) == len(knows_new):
-        raise ValueError(f"at most {MAX_PARTS} parts, and a weight of each, are needed")
-    fresh = fresh if lift_share and fresh is not None else np.empty(0, np.int32)
-    seen, fresh = _rows(seen, n_books), _rows(fresh, n_books)
-    lies = (ctypes.c_void_p * len(scores))(*(_floats.address(_sized(s, n_books)) for s in scores))
-    heard: int = _library().blend(
+    (n_readers, n_books), n_parts = out.shape, len(scores)
+    if n_parts > MAX_PARTS or n_parts != len(knows_new) or n_readers != len(seen):
+        raise ValueError(f"at most {MAX_PARTS} parts, and the books seen by each, are needed")
+    new = _rows(fresh, n_books) if lift and fresh is not None else np.empty(0, np.int32)
+    damping = np.zeros(n_readers, np.float32)
+    if thresholds is not None and knobs is not None:
+        damping[:] = knobs
+    lies = [_floats.address(_sized(each, out.size)) for each in scores]
+    told: int = _library().blend(
+        n_readers,
         n_books,
-        len(scores),
-        lies,
-        np.asarray(weights, np.float64),
+        n_parts,
+        (ctypes.c_void_p * n_parts)(*lies),
+        _sized(np.ascontiguousarray(weights, np.float64), n_readers * n_parts),
         np.asarray(knows_new, np.bool_),
-        seen,
-        len(seen),
-        fresh,
-        len(fresh),
-        lift_share,
+        _firsts([len(each) for each in seen]),
+        _rows(_joined(seen), n_books),
+        new,
+        len(new),
+        lift,
         silence,
         None if thresholds is None else _sized(thresholds, n_books),
-        knob if thresholds is not None else 0.0,
+        damping,
         out,
     )
-    return heard
+    return told
 
 
 def best(scores: Floats, n: int) -> Nums:

@@ -20,6 +20,8 @@
 #define INLINE static inline __attribute__((always_inline))
 #define TILE 4096 /* columns of which sums stay in the first cache */
 #define LANES 8
+#define MAX_PARTS 64
+#define CACHE_LINE 16 /* floats */
 
 typedef float floats __attribute__((vector_size(32)));
 typedef double doubles __attribute__((vector_size(32)));
@@ -137,13 +139,18 @@ INLINE void tile_of_products(const int books, const int readers, const float *fa
             out[reader * n_books + book] = found[reader * books + book];
 }
 
+/* Of `n` books; meanwhile each `share`-th piece of those after them is fetched from memory. */
 INLINE void block_of_products(const int books, const int readers, const float *factors,
                               const float *tastes, int64_t size, int64_t n, int64_t n_books,
-                              float *out)
+                              int64_t group, int64_t share, float *out)
 {
+    const float *next = factors + n * size + group * CACHE_LINE;
     int64_t book = 0;
-    for (; book + books <= n; book += books)
+    for (; book + books <= n; book += books) {
+        for (int64_t at = 0; share && at < books * size; at += share * CACHE_LINE)
+            __builtin_prefetch(next + book * size + at);
         tile_of_products(books, readers, factors + book * size, tastes, size, n_books, out + book);
+    }
     for (; book < n; book++)
         tile_of_products(1, readers, factors + book * size, tastes, size, n_books, out + book);
 }
@@ -157,16 +164,17 @@ void
 products(int64_t n_books, int64_t n_readers, int64_t size, const float *factors,
          const float *tastes, float *out)
 {
-    const int64_t block = 1 + 32768 / (size + 1);
+    const int64_t block = 2 + 32768 / (size + 1), groups = n_readers / 4;
     for (int64_t first = 0; first < n_books; first += block) {
         const int64_t n = n_books - first < block ? n_books - first : block;
+        const int64_t share = first + 2 * block <= n_books ? groups : 0;
         const float *books = factors + first * size;
         int64_t reader = 0;
         for (; reader + 4 <= n_readers; reader += 4)
-            block_of_products(2, 4, books, tastes + reader * size, size, n, n_books,
-                              out + reader * n_books + first);
+            block_of_products(2, 4, books, tastes + reader * size, size, n, n_books, reader / 4,
+                              share, out + reader * n_books + first);
         for (; reader < n_readers; reader++)
-            block_of_products(8, 1, books, tastes + reader * size, size, n, n_books,
+            block_of_products(8, 1, books, tastes + reader * size, size, n, n_books, 0, 0,
                               out + reader * n_books + first);
     }
 }
@@ -368,53 +376,68 @@ INLINE void means_of(const int books, const said *heard, int n_heard, float tota
         out[book] = sums[book] / total + mute[book];
 }
 
-/*
- * The weighted mean of what parts say of all books to one reader, each on a scale from the least to
- * the most that it says of books not `seen`; see HybridRecommender. Parts that say nothing of any
- * such book do not count.
- *
- * Args: `silence` for books that no part speaks of; `lift_share` of the way from a mean over all
- * parts to one over those that know new books, for the books `fresh`; `knob` times `thresholds` is
- * taken off unless it is 0. Returns how many parts count.
- */
-int
-blend(int64_t n_books, int n_parts, const float *const *scores, const double *weights,
-      const uint8_t *knows_new, const int32_t *seen, int64_t n_seen, const int32_t *fresh,
-      int64_t n_fresh, double lift_share, float silence, const float *thresholds, float knob,
-      float *out)
+/* Puts into `heard` which parts count for a reader, and `every` and `able`, the sums of weights. */
+INLINE int heard_by(int64_t n_books, int n_parts, const float *const *scores, int64_t reader,
+                    const double *weights, const uint8_t *knows_new, const float *mask, said *heard,
+                    double *every, double *able)
 {
-    said heard[64];
     int n_heard = 0;
-    double every = 0, able = 0;
-    memset(out, 0, (size_t)n_books * sizeof *out);
-    for (int64_t i = 0; i < n_seen; i++)
-        out[seen[i]] = -INFINITY;
+    *every = *able = 0;
     for (int part = 0; part < n_parts; part++) {
         float low, high;
-        range_of(scores[part], out, n_books, &low, &high);
+        if (weights[part] == 0)
+            continue;
+        range_of(scores[part] + reader * n_books, mask, n_books, &low, &high);
         if (high == -INFINITY)
             continue;
-        heard[n_heard++] = (said){low, high - low, (float)weights[part], scores[part]};
-        every += weights[part];
-        able += knows_new[part] ? weights[part] : 0;
+        heard[n_heard++] = (said){low, high - low, (float)weights[part],
+                                  scores[part] + reader * n_books};
+        *every += weights[part];
+        *able += knows_new[part] ? weights[part] : 0;
     }
-    const float total = (float)(every != 0 ? every : 1);
-    int64_t book = 0;
-    for (; book + 16 <= n_books; book += 16)
-        means_of(16, heard, n_heard, total, silence, book, out + book);
-    for (; book < n_books; book++)
-        means_of(1, heard, n_heard, total, silence, book, out + book);
-    if (lift_share != 0) {
-        const float lift = (float)(able != 0 ? 1 + lift_share * (every / able - 1) : 1);
+    return n_heard;
+}
+
+/*
+ * For each reader the weighted mean of what parts say of all books, each on a scale from the least
+ * to the most that it says of books not `seen`; see HybridRecommender. Parts that say nothing of any
+ * such book do not count, nor do those of weight 0.
+ *
+ * `silence` is for books that no part speaks of. For the books `fresh`, the mean is one over the
+ * parts that know new books, to the share `lift`. Of each reader, `knobs` times `thresholds` is taken
+ * off unless it is 0. Returns for how many readers any part counts.
+ */
+int64_t blend(int64_t n_readers, int64_t n_books, int n_parts, const float *const *scores,
+              const double *weights, const uint8_t *knows_new, const int64_t *first_seen,
+              const int32_t *seen, const int32_t *fresh, int64_t n_fresh, double lift, float silence,
+              const float *thresholds, const float *knobs, float *out)
+{
+    int64_t n_told = 0;
+    for (int64_t reader = 0; reader < n_readers; reader++, out += n_books) {
+        said heard[MAX_PARTS];
+        double every, able;
+        memset(out, 0, (size_t)n_books * sizeof *out); /* the mask, at first */
+        for (int64_t i = first_seen[reader]; i < first_seen[reader + 1]; i++)
+            out[seen[i]] = -INFINITY;
+        const int n_heard = heard_by(n_books, n_parts, scores, reader, weights + reader * n_parts,
+                                     knows_new, out, heard, &every, &able);
+        n_told += n_heard > 0;
+        const float total = (float)(every != 0 ? every : 1);
+        int64_t book = 0;
+        for (; book + LANES <= n_books; book += LANES)
+            means_of(LANES, heard, n_heard, total, silence, book, out + book);
+        means_of((int)(n_books - book), heard, n_heard, total, silence, book, out + book);
+        const float lifts = (float)(able != 0 ? 1 + lift * (every / able - 1) : 1);
         for (int64_t i = 0; i < n_fresh; i++) {
-            const float lifted = out[fresh[i]] * lift;
+            const float lifted = out[fresh[i]] * lifts;
             out[fresh[i]] = lifted > 1 ? 1 : lifted;
         }
+        const float knob = knobs[reader];
+        if (knob != 0)
+            for (int64_t i = 0; i < n_books; i++)
+                out[i] -= knob * thresholds[i];
     }
-    if (knob != 0)
-        for (int64_t i = 0; i < n_books; i++)
-            out[i] -= knob * thresholds[i];
-    return n_heard;
+    return n_told;
 }
 
 /* --------------------------------------------------------------------------- the best of many */
