@@ -26,6 +26,7 @@ from pipelines.models.blending import bucket_of
 from pipelines.models.exposure import fair_thresholds, sampled, score_matrix
 from pipelines.models.factory import load_model
 from pipelines.models.kernels import native
+from pipelines.models.kernels.memory import fresh
 
 CELLS_TOGETHER = 2**18
 """Scores of each part that are looked at together, while they are in a core's own cache."""
@@ -132,14 +133,14 @@ class HybridRecommender(Recommender):
         scores: ScoreMatrix = np.empty((0, 0), np.float32)
         for rows, said in _told(parts, histories):
             if not scores.size:
-                scores = np.empty((len(histories), said[0].shape[1]), np.float32)
+                scores = fresh(len(histories), said[0].shape[1])
             native.blend(
                 said,
                 weights[rows, asked],
                 [part.scores_new_books for part in parts],
                 [history.book_nums for history in histories[rows]],
                 out=scores[rows],
-                fresh=self.new_ if self.config.new_books else None,
+                new=self.new_ if self.config.new_books else None,
                 lift=self.config.new_books,
                 thresholds=self.thresholds_ if any(knobs) else None,
                 knobs=knobs[rows],

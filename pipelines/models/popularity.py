@@ -11,6 +11,7 @@ from pydantic import Field
 from pipelines.data.interactions import History, Interactions, TrainingData
 from pipelines.models.artifact import read_artifact, write_artifact
 from pipelines.models.base import ModelConfig, Range, Recommender, ScoreMatrix, Scores, SearchSpace
+from pipelines.models.kernels.memory import fresh
 
 
 class PopularityConfig(ModelConfig):
@@ -56,7 +57,9 @@ class PopularityRecommender(Recommender):
 
     def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
         """The same row for each."""
-        return np.tile(self.scores_, (len(histories), 1))
+        scores = fresh(len(histories), len(self.scores_))
+        scores[:] = self.scores_
+        return scores
 
     def save(self, folder: Path) -> None:
         """Write the scores."""

@@ -40,7 +40,7 @@ def normalised(scores, seen):
 
 
 def blend(
-    scores: Sequence[np.ndarray], weights, knows_new, seen, *, fresh, lift, thresholds, knob
+    scores: Sequence[np.ndarray], weights, knows_new, seen, *, new, lift, thresholds, knob
 ):
     """The weighted mean over the parts that say something, lifted and damped."""
     units = [normalised(one, seen) for one in scores]
@@ -55,7 +55,7 @@ def blend(
     if lift:
         able = sum(weights[num] for num in heard if knows_new[num])
         lifts = np.float32(1 + lift * (every / able - 1) if able else 1)
-        total[fresh] = np.minimum(total[fresh] * lifts, 1)
+        total[new] = np.minimum(total[new] * lifts, 1)
     return total - np.float32(knob) * thresholds if knob else total
 
 

@@ -97,7 +97,7 @@ def test_blends(said, data):
     weight = st.sampled_from([0.0, 0.1, 0.35, 1.0, 3.0])
     new = {
         "knows_new": data.draw(st.lists(st.booleans(), min_size=n_parts, max_size=n_parts)),
-        "fresh": books_of(data, n_books),
+        "new": books_of(data, n_books),
         "lift": data.draw(st.sampled_from([0.0, 0.3, 1.0])),
         "thresholds": data.draw(arrays(np.float32, n_books, elements=st.floats(0, 1, width=32))),
     }
@@ -129,7 +129,7 @@ def test_blends_of_catalogues_of_any_size(n_books, seed):
     said[drawn(seed + 1, 3, n_books) > 0.5] = -np.inf
     weights, knows_new = [0.5, 0.2, 1.7], [True, False, False]
     seen, fresh = np.random.default_rng(seed).integers(0, n_books, (2, 7), np.int32)
-    asked = {"fresh": np.unique(fresh), "lift": 0.5, "thresholds": np.abs(drawn(9, n_books))}
+    asked = {"new": np.unique(fresh), "lift": 0.5, "thresholds": np.abs(drawn(9, n_books))}
     got = np.empty((1, n_books), np.float32)
     native.blend(list(said), [weights], knows_new, [seen], knobs=[0.3], out=got, **asked)
     expected = plainly.blend(list(said), weights, knows_new, seen, knob=0.3, **asked)
@@ -168,7 +168,7 @@ def test_no_row_but_those_that_are_there_is_looked_at(num):
     with pytest.raises(IndexError, match="not between 0 and 4"):
         native.blend([out.copy()], [[1]], [False], [wrong], out=out)
     with pytest.raises(IndexError, match="not between 0 and 4"):
-        native.blend([out.copy()], [[1]], [False], [NUMS], out=out, fresh=wrong, lift=1)
+        native.blend([out.copy()], [[1]], [False], [NUMS], out=out, new=wrong, lift=1)
 
 
 @pytest.mark.parametrize("indices", [[0, 5000], [-1, 0], [4999, 0], [0, 2**31 - 1]])

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import KernelsMissingError, ModelError
+from pipelines.models.kernels.memory import fresh
 
 FOLDER = Path(__file__).parent
 
@@ -161,7 +162,7 @@ def sums_of_rows(
     n_rows = len(indptr) - 1
     nums, firsts = _rows(_joined(rows), n_rows), _firsts([len(each) for each in rows])
     starts, stops = indptr[nums].astype(np.int64), indptr[nums + 1].astype(np.int64)
-    scores = np.empty((len(rows), n_rows), np.float32)
+    scores = fresh(len(rows), n_rows)
     if nums.size and (starts.min() < 0 or stops.max() > len(data)):
         raise ModelError("a sparse matrix has rows beyond its end: train the model again")
     failed = _library().sums_of_rows(
@@ -221,7 +222,7 @@ def products(factors: Floats, tastes: Floats) -> Floats:
     Sums may end a little differently on other kinds of processors.
     """
     (n_books, size), n_readers = factors.shape, len(tastes)
-    scores = np.empty((n_readers, n_books), np.float32)
+    scores = fresh(n_readers, n_books)
     _library().products(
         n_books,
         n_readers,
@@ -240,7 +241,7 @@ def blend(
     seen: Sequence[Nums],
     *,
     out: Floats,
-    fresh: Nums | None = None,
+    new: Nums | None = None,
     lift: float = 0.0,
     silence: float = -np.inf,
     thresholds: Floats | None = None,
@@ -255,7 +256,7 @@ def blend(
         knows_new: Whether a part may know books that nobody has met.
         seen: For each reader the books that set no scale.
         out: Takes the means, shape (n_readers, n_books).
-        fresh: Books that nobody has met.
+        new: Books that nobody has met.
         lift: How far the mean of these is one over the parts that know such books.
         silence: Of a book that no part speaks of.
         thresholds: Shape (n_books,).
@@ -270,7 +271,7 @@ def blend(
     (n_readers, n_books), n_parts = out.shape, len(scores)
     if n_parts > MAX_PARTS or n_parts != len(knows_new) or n_readers != len(seen):
         raise ValueError(f"at most {MAX_PARTS} parts, and the books seen by each, are needed")
-    new = _rows(fresh, n_books) if lift and fresh is not None else np.empty(0, np.int32)
+    new = _rows(new, n_books) if lift and new is not None else np.empty(0, np.int32)
     damping = np.zeros(n_readers, np.float32)
     if thresholds is not None and knobs is not None:
         damping[:] = knobs
