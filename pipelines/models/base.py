@@ -94,8 +94,6 @@ class Recommender(ABC):
     True for a model that reads the catalogue, and so can score a book that nobody has met; of
     others, silence about such a book says nothing.
     """
-    gains_together: ClassVar[bool] = False
-    """True for a model that tells many readers for less than one after the other."""
     config: ModelConfig
 
     def __init__(self, config: ModelConfig) -> None:

@@ -27,7 +27,8 @@ from pipelines.models.base import (
 from pipelines.models.documents import FieldWeights, book_texts, document_matrix
 from pipelines.models.embeddings.base import TFIDF
 from pipelines.models.embeddings.factory import Embedded, embed_texts
-from pipelines.models.item_weights import csr_over, sums_of_rows
+from pipelines.models.item_weights import csr_over, rows_of
+from pipelines.models.kernels import native
 from pipelines.models.neighbours import NeighbourLists, RowProducts
 from pipelines.models.search.lexical_index import LexicalIndex
 from pipelines.models.search.text_search import TextSearch
@@ -198,7 +199,11 @@ class ContentRecommender(Recommender):
     def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
         """The same of each."""
         liked = [history.liked for history in histories]
-        return sums_of_rows(self._sharpened, liked, [_total(each) for each in liked])
+        return self._rows.sums(
+            [each.book_nums for each in liked],
+            [each.weights for each in liked],
+            [_total(each) for each in liked],
+        )
 
     def similarity(self, book_num: int) -> Scores:
         """Nearness of the nearest `k_neighbors` books, from 0 to 1."""
@@ -217,6 +222,10 @@ class ContentRecommender(Recommender):
         lists = self.neighbours_
         powers = lists.cosines.astype(np.float64) ** self.config.sharpness
         return csr_over(powers.astype(np.float32), lists.indices, lists.indptr)
+
+    @cached_property
+    def _rows(self) -> native.SparseRows:
+        return rows_of(self._sharpened)
 
     def search(self, text: str, n: int) -> RankedBooks:
         """

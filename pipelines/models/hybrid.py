@@ -1,6 +1,6 @@
 """Several models as one: each says what it knows, weighted by how well it did alone and beside."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Self, TypeVar
@@ -27,9 +27,6 @@ from pipelines.models.exposure import fair_thresholds, sampled, score_matrix
 from pipelines.models.factory import load_model
 from pipelines.models.kernels import native
 from pipelines.models.kernels.memory import fresh
-
-CELLS_TOGETHER = 2**18
-"""Scores of each part that are looked at together, while they are in a core's own cache."""
 
 Part = TypeVar("Part")
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -130,21 +127,19 @@ class HybridRecommender(Recommender):
         parts = [list(self.parts.values())[num] for num in asked]
         # Nothing is shown for fitting an unknown taste.
         knobs = [damping if len(history.liked) else 0.0 for history in histories]
-        scores: ScoreMatrix = np.empty((0, 0), np.float32)
-        for rows, said in _told(parts, histories):
-            if not scores.size:
-                scores = fresh(len(histories), said[0].shape[1])
-            native.blend(
-                said,
-                weights[rows, asked],
-                [part.scores_new_books for part in parts],
-                [history.book_nums for history in histories[rows]],
-                out=scores[rows],
-                new=self.new_ if self.config.new_books else None,
-                lift=self.config.new_books,
-                thresholds=self.thresholds_ if any(knobs) else None,
-                knobs=knobs[rows],
-            )
+        said = [_said(part, histories) for part in parts]
+        scores: ScoreMatrix = fresh(*said[0].shape)
+        native.blend(
+            said,
+            weights[:, asked],
+            [part.scores_new_books for part in parts],
+            [history.book_nums for history in histories],
+            out=scores,
+            new=self.new_ if self.config.new_books else None,
+            lift=self.config.new_books,
+            thresholds=self.thresholds_ if any(knobs) else None,
+            knobs=knobs,
+        )
         return scores
 
     def _weights(self, n_liked: int) -> list[float]:
@@ -216,19 +211,6 @@ def _weighted(parts: Mapping[str, Part], weights: Mapping[str, float]) -> list[t
     """The parts that have a weight, and their weights; all at 1 if none of them has any."""
     weighted = [(part, weights[name]) for name, part in parts.items() if weights[name]]
     return weighted or [(part, 1.0) for part in parts.values()]
-
-
-def _told(
-    parts: Sequence[Recommender], histories: Sequence[History]
-) -> Iterator[tuple[slice, list[ScoreMatrix]]]:
-    """What parts say to some readers after others: which readers, and a matrix of each part."""
-    whole = {p.name: _said(p, histories) for p in parts if p.gains_together}
-    n_books = next(iter(whole.values())).shape[1] if whole else 1
-    step = max(1, CELLS_TOGETHER // n_books)
-    for start in range(0, len(histories), step):
-        rows = slice(start, min(start + step, len(histories)))
-        some = histories[rows]
-        yield rows, [whole[p.name][rows] if p.gains_together else _said(p, some) for p in parts]
 
 
 def _said(part: Recommender, histories: Sequence[History]) -> ScoreMatrix:

@@ -46,6 +46,8 @@ class ItemWeightsRecommender(Recommender):
     config: ItemWeightsConfig
     matrix_: sparse.csr_array
     """W, float32, columns ascending within a row."""
+    rows_: native.SparseRows
+    """The same."""
     recency_: float
 
     def __init__(self, config: ItemWeightsConfig | None = None) -> None:
@@ -59,6 +61,7 @@ class ItemWeightsRecommender(Recommender):
             weights.indices.astype(np.int32, copy=False),
             weights.indptr.astype(np.int64),
         )
+        self.rows_ = rows_of(self.matrix_)
         self.recency_ = self.config.recency if data.ordered else 0.0
         return self
 
@@ -74,7 +77,11 @@ class ItemWeightsRecommender(Recommender):
     def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
         """The same of each."""
         profiles = [history.profile(self.recency_) for history in histories]
-        return sums_of_rows(self.matrix_, profiles)
+        return self.rows_.sums(
+            [profile.book_nums for profile in profiles],
+            [profile.weights for profile in profiles],
+            [1.0] * len(profiles),
+        )
 
     def similarity(self, book_num: int) -> Scores:
         """The kept weights of a book."""
@@ -124,6 +131,7 @@ class ItemWeightsRecommender(Recommender):
         model.matrix_ = csr_over(
             *(artifact.array(name) for name in ("weights", "indices", "indptr"))
         )
+        model.rows_ = rows_of(model.matrix_)
         model.recency_ = float(artifact.array("recency")[0])
         return model
 
@@ -138,21 +146,11 @@ def csr_over(
     return sparse.csr_array((weights, indices, starts), shape=(n_books, n_books))
 
 
-def sums_of_rows(
-    matrix: sparse.csr_array, profiles: Sequence[History], totals: Sequence[float] | None = None
-) -> ScoreMatrix:
-    """
-    The rows of each profile's books, added up by their weights and divided by a total, if given.
-
-    In float64, so that equal sums are equal in whatever order their terms come.
-
-    Returns:
-        Shape (n_profiles, n_books); -inf where nothing was added.
-    """
-    rows = [profile.book_nums for profile in profiles]
-    weights = [profile.weights for profile in profiles]
-    divisors = [1.0] * len(profiles) if totals is None else totals
-    return native.sums_of_rows(matrix.data, matrix.indices, matrix.indptr, rows, weights, divisors)
+def rows_of(matrix: sparse.csr_array) -> native.SparseRows:
+    """The rows of a matrix, to be added up."""
+    return native.SparseRows(
+        matrix.data, matrix.indices.astype(np.int32, copy=False), matrix.indptr
+    )
 
 
 def inverse_power(sums: npt.NDArray[np.floating], exponent: float) -> npt.NDArray[np.float32]:

@@ -5,7 +5,6 @@ Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", 
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -58,7 +57,6 @@ class MatrixFactorizationRecommender(Recommender):
 
     name: ClassVar[str] = "matrix_factorization"
     config_class: ClassVar[type[ModelConfig]] = MatrixFactorizationConfig
-    gains_together: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {
         "embedding_size": Range(32, 256, log=True, integer=True),
         "regularization": Range(0.1, 100, log=True),
@@ -74,6 +72,11 @@ class MatrixFactorizationRecommender(Recommender):
     """Books that nobody liked: there is nothing to say about them."""
     gram_: npt.NDArray[np.float64]
     """factors^T factors + regularization I."""
+    whitened_: npt.NDArray[np.float32]
+    """
+    factors L^-T, where L L^T is `gram_`: of these that is the identity, so that a reader's system
+    is one over the liked books alone. What is scored with; shape as `factors_`.
+    """
     recency_: float
 
     def __init__(self, config: MatrixFactorizationConfig | None = None) -> None:
@@ -89,6 +92,7 @@ class MatrixFactorizationRecommender(Recommender):
         self.recency_ = self.config.recency if data.ordered else 0.0
         factors = self.factors_.astype(np.float64)
         self.gram_ = factors.T @ factors + self.config.regularization * np.eye(factors.shape[1])
+        self.whitened_ = _whitened(self.factors_, self.gram_)
         return self
 
     def _book_factors(
@@ -125,24 +129,10 @@ class MatrixFactorizationRecommender(Recommender):
         above = [self.config.alpha * profile.weights.astype(np.float64) for profile in profiles]
         tastes = native.factors_of_readers(self.whitened_, books, above)
         scores = native.products(self.whitened_, tastes)
-        scores[:, self.unliked_] = -np.inf
+        if len(self.unliked_):
+            scores[:, self.unliked_] = -np.inf
         scores[[not len(history.liked) for history in histories]] = -np.inf
         return scores
-
-    @cached_property
-    def whitened_(self) -> npt.NDArray[np.float32]:
-        """
-        Of the books, factors L^-T, where L L^T is `gram_`, which is the identity for these.
-
-        In them a reader's system is one over the liked books alone.
-        """
-        factor = linalg.cholesky(self.gram_, lower=True)
-        whitened = np.empty_like(self.factors_)
-        for start in range(0, len(whitened), BLOCK_BOOKS):
-            books = slice(start, start + BLOCK_BOOKS)
-            rows = self.factors_[books].astype(np.float64)
-            whitened[books] = linalg.solve_triangular(factor, rows.T, lower=True).T
-        return whitened
 
     def similarity(self, book_num: int) -> Scores:
         """Cosine of the books' factors."""
@@ -187,12 +177,13 @@ class MatrixFactorizationRecommender(Recommender):
         return solution
 
     def save(self, folder: Path) -> None:
-        """Write the factors of the books."""
+        """Write the factors of the books, as they are and whitened."""
         arrays: dict[str, Array] = {
             "factors": self.factors_,
             "norms": self.norms_,
             "unliked": self.unliked_,
             "gram": self.gram_,
+            "whitened": self.whitened_,
             "recency": np.array([self.recency_]),
         }
         write_artifact(folder, self.name, self.config, arrays)
@@ -207,4 +198,21 @@ class MatrixFactorizationRecommender(Recommender):
         model.unliked_ = artifact.array("unliked")
         model.gram_ = artifact.array("gram")
         model.recency_ = float(artifact.array("recency")[0])
+        if "whitened" in artifact.arrays:
+            model.whitened_ = artifact.array("whitened")
+        else:  # saved before there was one
+            model.whitened_ = _whitened(model.factors_, model.gram_)
         return model
+
+
+def _whitened(
+    factors: npt.NDArray[np.float32], gram: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
+    """`factors` L^-T, where L L^T is `gram`; solved in float64, for some books after others."""
+    root = linalg.cholesky(gram, lower=True)
+    whitened = np.empty_like(factors)
+    for start in range(0, len(factors), BLOCK_BOOKS):
+        books = slice(start, start + BLOCK_BOOKS)
+        rows = factors[books].astype(np.float64)
+        whitened[books] = linalg.solve_triangular(root, rows.T, lower=True).T
+    return whitened

@@ -39,9 +39,7 @@ def normalised(scores, seen):
     return np.sqrt(np.clip((scores - low) / (high - low), 0, 1))
 
 
-def blend(
-    scores: Sequence[np.ndarray], weights, knows_new, seen, *, new, lift, thresholds, knob
-):
+def blend(scores: Sequence[np.ndarray], weights, knows_new, seen, *, new, lift, thresholds, knob):
     """The weighted mean over the parts that say something, lifted and damped."""
     units = [normalised(one, seen) for one in scores]
     heard = [num for num, unit in enumerate(units) if unit is not None and weights[num]]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from pipelines.errors import KernelsMissingError, ModelError
+from pipelines.models.item_weights import rows_of
 from pipelines.models.kernels import native
 from tests.property import plainly
 
@@ -33,7 +34,7 @@ def test_sums_of_rows(dense, data):
     rows = [books_of(data, len(dense)) for _ in range(data.draw(st.integers(1, 5)))]
     weights = [data.draw(arrays(np.float32, len(nums), elements=FLOATS)) for nums in rows]
     totals = data.draw(st.lists(st.floats(1e-3, 1e3), min_size=len(rows), max_size=len(rows)))
-    got = native.sums_of_rows(*parts(matrix), rows, weights, totals)
+    got = rows_of(matrix).sums(rows, weights, totals)
     assert got.tobytes() == plainly.sums_of_rows(matrix, rows, weights, totals).tobytes()
 
 
@@ -48,12 +49,8 @@ def test_sums_of_rows_of_catalogues_of_several_pieces(n_books, indptr):
     rows = [rng.permutation(min(n_books, 20))[:size].astype(np.int32) for size in (0, 20, 7)]
     weights = [rng.random(len(nums)).astype(np.float32) for nums in rows]
     square = (data, indices, starts[: n_books + 1].astype(indptr))
-    got = native.sums_of_rows(*square, rows, weights, [1, 1, 3])
+    got = native.SparseRows(*square).sums(rows, weights, [1, 1, 3])
     assert got.tobytes() == plainly.sums_of_rows(matrix, rows, weights, [1, 1, 3]).tobytes()
-
-
-def parts(matrix):
-    return matrix.data, matrix.indices, matrix.indptr
 
 
 @pytest.mark.parametrize("size", [1, 5, 8, 13, 16, 128])
@@ -159,9 +156,12 @@ ONE = np.ones(1)
 @pytest.mark.parametrize("num", [-1, 5, 2**31, -(2**32)])
 def test_no_row_but_those_that_are_there_is_looked_at(num):
     wrong, weight = np.array([num]), np.ones(1, np.float32)
-    square = parts(plainly.csr(np.eye(5)))
+    square = rows_of(plainly.csr(np.eye(5)))
     with pytest.raises(IndexError, match="not between 0 and 4"):
-        native.sums_of_rows(*square, [wrong], [weight], [1])
+        square.sums([wrong], [weight], [1])
+    if num in (-1, 5):
+        with pytest.raises(IndexError, match="not between 0 and 4"):
+            square.sums([wrong.astype(np.int32)], [weight], [1])
     with pytest.raises(IndexError, match="not between 0 and 4"):
         native.factors_of_readers(FACTORS, [wrong], [ONE])
     out = np.empty((1, 5), np.float32)
@@ -176,15 +176,15 @@ def test_columns_that_are_none_are_not_written_to(indices):
     data, indptr = np.ones(2, np.float32), np.concatenate([[0], np.full(5000, 2)])
     columns = np.array(indices, np.int32)
     with pytest.raises(ModelError, match="do not ascend"):
-        native.sums_of_rows(data, columns, indptr, [NUMS], [np.ones(1, np.float32)], [1])
+        native.SparseRows(data, columns, indptr).sums([NUMS], [np.ones(1, np.float32)], [1])
 
 
 @pytest.mark.parametrize("indptr", [[0, 3, 3], [-1, 2, 2], [2, 0, 2]])
 def test_rows_beyond_the_end_are_refused(indptr):
     data = np.ones(2, np.float32)
     with pytest.raises(ModelError, match="train the model again"):
-        native.sums_of_rows(
-            data, np.array([0, 1], np.int32), np.array(indptr), [NUMS], [data[:1]], [1]
+        native.SparseRows(data, np.array([0, 1], np.int32), np.array(indptr)).sums(
+            [NUMS], [data[:1]], [1]
         )
 
 
@@ -212,7 +212,7 @@ def test_without_the_library_it_is_said_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(native, "FOLDER", tmp_path)
     native._library.cache_clear()
     try:
-        with pytest.raises(KernelsMissingError, match=r"scoring\.so is missing .*: run `make setup`"):
+        with pytest.raises(KernelsMissingError, match=r"is missing .*: run `make setup`"):
             native.best(np.zeros(3, np.float32), 1)
         (tmp_path / "scoring.so").write_text("no library")
         with pytest.raises(KernelsMissingError, match="or is not one for"):

@@ -1,8 +1,8 @@
 """
 Memory that is used again: to touch a fresh page costs more than all that is then written there.
 
-A score matrix is as fresh as any other array, and may be kept, cut and changed; its memory comes back
-once nothing refers to it any more.
+A score matrix is as fresh as any other array, and may be kept, cut and changed; its memory comes
+back once nothing refers to it any more.
 """
 
 import math

@@ -56,7 +56,10 @@ _long, _double, _float, _int = ctypes.c_int64, ctypes.c_double, ctypes.c_float, 
 SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "sums_of_rows": (
         _int,
-        [_long, _longs, _longs, _longs, _floats, _doubles, _ints, _floats, _long, _floats],
+        [
+            *[_long, _longs, _ints, _floats, _doubles, _longs, _long, _long],
+            *[ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, _floats],
+        ],
     ),
     "products": (None, [_long, _long, _long, _floats, _floats, _floats]),
     "factors_of_readers": (
@@ -131,55 +134,60 @@ def _joined(arrays: Sequence[Array]) -> Array:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-def sums_of_rows(
-    data: Floats,
-    indices: Nums,
-    indptr: npt.NDArray[np.integer],
-    rows: Sequence[Nums],
-    weights: Sequence[Floats],
-    totals: Sequence[float],
-) -> Floats:
-    """
-    For each reader, rows of a square CSR matrix added up by weights and divided by a total.
+class SparseRows:
+    """The rows of a square CSR matrix, columns ascending within each, to be added up."""
 
-    In float64 and in the order of the rows; then in float32, with -inf where that is 0.
+    def __init__(self, data: Floats, indices: Nums, indptr: npt.NDArray[np.integer]) -> None:
+        """
+        Args:
+            data: May be a mapped file, as the next.
+            indices: Parallel to `data`.
+            indptr: Shape (n_rows + 1,).
+        """
+        self._arrays = (indptr.astype(np.int64), _sized(indices, data.size), data)  # kept alive
+        kinds = (_longs, _ints, _floats)
+        self._lie = [k.address(a) for k, a in zip(kinds, self._arrays, strict=True)]
+        self._n_rows, self._n_cells = len(indptr) - 1, data.size
 
-    Args:
-        data: Of the matrix, as are the next two; columns ascend within a row.
-        indices: Parallel to `data`.
-        indptr: Shape (n_rows + 1,).
-        rows: For each reader the row numbers.
-        weights: Parallel to `rows`.
-        totals: One a reader, not 0.
+    def sums(
+        self, rows: Sequence[Nums], weights: Sequence[Floats], totals: Sequence[float]
+    ) -> Floats:
+        """
+        For each reader, rows added up by weights and divided by a total.
 
-    Returns:
-        Shape (n_readers, n_rows).
+        In float64 and in the order of the rows; then in float32, with -inf where that is 0.
 
-    Raises:
-        IndexError: there is no such row.
-        ModelError: the matrix is none.
-    """
-    n_rows = len(indptr) - 1
-    nums, firsts = _rows(_joined(rows), n_rows), _firsts([len(each) for each in rows])
-    starts, stops = indptr[nums].astype(np.int64), indptr[nums + 1].astype(np.int64)
-    scores = fresh(len(rows), n_rows)
-    if nums.size and (starts.min() < 0 or stops.max() > len(data)):
-        raise ModelError("a sparse matrix has rows beyond its end: train the model again")
-    failed = _library().sums_of_rows(
-        len(rows),
-        firsts,
-        starts,
-        stops,
-        _sized(_joined(weights), len(nums)),
-        _sized(np.asarray(totals, np.float64), len(rows)),
-        _sized(indices, data.size),
-        data,
-        n_rows,
-        scores,
-    )
-    if failed:
-        raise ModelError("columns of a sparse matrix do not ascend: train the model again")
-    return scores
+        Args:
+            rows: For each reader the row numbers.
+            weights: Parallel to `rows`.
+            totals: One a reader, not 0.
+
+        Returns:
+            Shape (n_readers, n_rows).
+
+        Raises:
+            IndexError: there is no such row.
+            ModelError: the matrix is none.
+        """
+        nums, sizes = _joined(rows), [len(each) for each in rows]
+        scores = fresh(len(rows), self._n_rows)
+        failed = _library().sums_of_rows(
+            len(rows),
+            _firsts(sizes),
+            nums if nums.dtype == np.int32 else _rows(nums, self._n_rows),
+            _sized(_joined(weights), len(nums)),
+            _sized(np.array(totals, np.float64), len(rows)),
+            np.empty(max(sizes), np.int64),
+            self._n_rows,
+            self._n_cells,
+            *self._lie,
+            scores,
+        )
+        if failed == 1:
+            raise IndexError(f"a number is not between 0 and {self._n_rows - 1}")
+        if failed:
+            raise ModelError("the columns of a sparse matrix do not ascend: train the model again")
+        return scores
 
 
 def factors_of_readers(factors: Floats, books: Sequence[Nums], above: Sequence[Doubles]) -> Floats:

@@ -48,31 +48,43 @@ int knows_v3(void)
 
 /*
  * For each reader the rows of their books, added up by weights and divided by a total, in double;
- * -inf where that is 0 as a float. Rows start at `starts`, which are moved, and end before `stops`.
- * Returns -1 where columns do not ascend or lie outside; what was written is then of no use.
+ * -inf where that is 0 as a float. `cursors` is of as many numbers as any reader has rows.
+ *
+ * Returns 1 where there is no such row, 2 where rows lie outside the matrix, or columns outside or
+ * do not ascend; what was written is then of no use.
  */
-int
-sums_of_rows(int64_t n_readers, const int64_t *first_row, int64_t *starts, const int64_t *stops,
-             const float *weights, const double *totals, const int32_t *columns, const float *data,
-             int64_t n_columns, float *out)
+int sums_of_rows(int64_t n_readers, const int64_t *first_row, const int32_t *rows,
+                 const float *weights, const double *totals, int64_t *cursors, int64_t n_rows,
+                 int64_t n_cells, const int64_t *starts, const int32_t *columns, const float *data,
+                 float *out)
 {
     double sums[TILE];
-    for (int64_t reader = 0; reader < n_readers; reader++, out += n_columns) {
+    for (int64_t reader = 0; reader < n_readers; reader++, out += n_rows) {
+        const int64_t n = first_row[reader + 1] - first_row[reader];
+        const int32_t *mine = rows + first_row[reader];
+        const float *weighing = weights + first_row[reader];
         const double total = totals[reader];
-        for (int64_t first = 0; first < n_columns; first += TILE) {
-            const uint32_t size = (uint32_t)(n_columns - first < TILE ? n_columns - first : TILE);
+        for (int64_t i = 0; i < n; i++) {
+            if (mine[i] < 0 || mine[i] >= n_rows)
+                return 1;
+            cursors[i] = starts[mine[i]];
+            if (cursors[i] < 0 || starts[mine[i] + 1] < cursors[i] || starts[mine[i] + 1] > n_cells)
+                return 2;
+        }
+        for (int64_t first = 0; first < n_rows; first += TILE) {
+            const uint32_t size = (uint32_t)(n_rows - first < TILE ? n_rows - first : TILE);
             memset(sums, 0, size * sizeof *sums);
-            for (int64_t row = first_row[reader]; row < first_row[reader + 1]; row++) {
-                const double weight = weights[row];
-                const int64_t stop = stops[row];
-                int64_t at = starts[row];
+            for (int64_t i = 0; i < n; i++) {
+                const double weight = weighing[i];
+                const int64_t stop = starts[mine[i] + 1];
+                int64_t at = cursors[i];
                 for (; at < stop; at++) {
                     const uint32_t column = (uint32_t)columns[at] - (uint32_t)first;
                     if (column >= size)
                         break;
                     sums[column] += weight * data[at];
                 }
-                starts[row] = at;
+                cursors[i] = at;
             }
             if (total != 1)
                 for (uint32_t i = 0; i < size; i++)
@@ -82,9 +94,9 @@ sums_of_rows(int64_t n_readers, const int64_t *first_row, int64_t *starts, const
                 out[first + i] = sum == 0 ? -INFINITY : sum;
             }
         }
-        for (int64_t row = first_row[reader]; row < first_row[reader + 1]; row++)
-            if (starts[row] != stops[row])
-                return -1;
+        for (int64_t i = 0; i < n; i++)
+            if (cursors[i] != starts[mine[i] + 1])
+                return 2;
     }
     return 0;
 }
