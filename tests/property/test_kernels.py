@@ -1,5 +1,6 @@
 """The compiled kernels say what their readable form says, mostly to the last bit."""
 
+import ctypes
 from ctypes import ArgumentError
 
 import numpy as np
@@ -206,6 +207,33 @@ def test_arrays_of_another_kind_are_refused():
         native.blend([], [[1]], [True], [NUMS], out=out)
     with pytest.raises(ValueError, match="of 1 elements is needed, not of 2"):
         native.factors_of_readers(FACTORS, [NUMS], [np.ones(2)])
+
+
+def test_processors_without_avx_give_the_same(monkeypatch):
+    """Products may fuse multiplication and addition, and so end a little differently."""
+    rng = np.random.default_rng(0)
+    dense = np.where(rng.random((300, 300)) < 0.1, drawn(0, 300, 300), 0)
+    books, weights = [rng.permutation(300)[:40].astype(np.int32)], [drawn(1, 40)]
+    factors, said = drawn(2, 300, 20) / 20, drawn(3, 3, 1, 300)
+
+    def answers():
+        blended = np.empty((1, 300), np.float32)
+        native.blend(list(said), [[1, 2, 3]], [True] * 3, books, out=blended)
+        exact = rows_of(plainly.csr(dense)).sums(books, weights, [3]), blended
+        tastes = native.factors_of_readers(factors, books, [np.abs(weights[0].astype(float))])
+        scores = native.products(factors, tastes)
+        return b"".join(map(np.ndarray.tobytes, exact)), native.best(scores[0], 5).tolist(), scores
+
+    exact, nums, scores = answers()
+    monkeypatch.setattr(native, "_library", lambda: native._opened("scoring.so"))
+    others = answers()
+    assert others[:2] == (exact, nums)
+    assert others[2] == pytest.approx(scores, abs=1e-6)
+
+
+def test_pythons_lock_is_free_meanwhile():
+    """`ctypes.CDLL` gives it up for each call; `PyDLL` would not."""
+    assert type(native._library()) is ctypes.CDLL
 
 
 def test_without_the_library_it_is_said_what_to_do(monkeypatch, tmp_path):
