@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from pipelines.errors import KernelsMissingError, ModelError
 from pipelines.models.item_weights import rows_of
-from pipelines.models.kernels import native
+from pipelines.models.kernels import library, native
 from tests.property import plainly
 
 # Few distinct values, so that ties and sums of zero are the rule; the others of every size.
@@ -225,7 +225,7 @@ def test_processors_without_avx_give_the_same(monkeypatch):
         return b"".join(map(np.ndarray.tobytes, exact)), native.best(scores[0], 5).tolist(), scores
 
     exact, nums, scores = answers()
-    monkeypatch.setattr(native, "_library", lambda: native._opened("scoring.so"))
+    monkeypatch.setattr(native, "library", lambda: library.opened("scoring.so"))
     others = answers()
     assert others[:2] == (exact, nums)
     assert others[2] == pytest.approx(scores, abs=1e-6)
@@ -233,12 +233,12 @@ def test_processors_without_avx_give_the_same(monkeypatch):
 
 def test_pythons_lock_is_free_meanwhile():
     """`ctypes.CDLL` gives it up for each call; `PyDLL` would not."""
-    assert type(native._library()) is ctypes.CDLL
+    assert type(library.library()) is ctypes.CDLL
 
 
 def test_without_the_library_it_is_said_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr(native, "FOLDER", tmp_path)
-    native._library.cache_clear()
+    monkeypatch.setattr(library, "FOLDER", tmp_path)
+    library.library.cache_clear()
     try:
         with pytest.raises(KernelsMissingError, match=r"is missing .*: run `make setup`"):
             native.best(np.zeros(3, np.float32), 1)
@@ -247,5 +247,5 @@ def test_without_the_library_it_is_said_what_to_do(monkeypatch, tmp_path):
             native.best(np.zeros(3, np.float32), 1)
     finally:
         monkeypatch.undo()
-        native._library.cache_clear()
+        library.library.cache_clear()
     assert native.best(np.zeros(3, np.float32), 1).tolist() == [0]

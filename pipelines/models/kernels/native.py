@@ -5,107 +5,21 @@ Row numbers are checked here, for a wrong one would read or write whatever lies 
 """
 
 import ctypes
-import sysconfig
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import accumulate
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.errors import KernelsMissingError, ModelError
+from pipelines.errors import ModelError
+from pipelines.models.kernels.library import FLOATS, INTS, LONGS, Array, library
 from pipelines.models.kernels.memory import fresh
 
-FOLDER = Path(__file__).parent
-
-Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Nums = npt.NDArray[np.int32]
 
 MAX_PARTS = 64
-
-
-class _Lying:
-    """
-    How arrays of one type are handed over; they are kept as long as the call takes.
-
-    Raises:
-        TypeError: an array is of another type, or does not lie in one piece; of arguments, ctypes
-            makes an ArgumentError of it.
-    """
-
-    def __init__(self, kind: type[np.generic]) -> None:
-        self.kind = np.dtype(kind)
-
-    def from_param(self, array: Array | None) -> ctypes.c_void_p:
-        """Called by ctypes for each argument."""
-        return ctypes.c_void_p(None if array is None else self.address(array))
-
-    def address(self, array: Array) -> int:
-        """Where it lies in memory."""
-        flags = array.flags
-        if array.dtype != self.kind or not flags.c_contiguous:
-            raise TypeError(f"a contiguous array of {self.kind} is needed")
-        if flags.writeable and array.size:
-            return ctypes.addressof(ctypes.c_char.from_buffer(array.data))  # a quarter of the time
-        return array.ctypes.data
-
-
-_floats, _doubles, _ints = _Lying(np.float32), _Lying(np.float64), _Lying(np.int32)
-_longs, _bools = _Lying(np.int64), _Lying(np.bool_)
-_long, _double, _float, _int = ctypes.c_int64, ctypes.c_double, ctypes.c_float, ctypes.c_int
-SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
-    "sums_of_rows": (
-        _int,
-        [
-            *[_long, _longs, _ints, _floats, _doubles, _longs, _long, _long],
-            *[ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, _floats],
-        ],
-    ),
-    "products": (None, [_long, _long, _long, _floats, _floats, _floats]),
-    "factors_of_readers": (
-        None,
-        [_long, _long, _floats, _longs, _ints, _doubles, _doubles, _floats],
-    ),
-    "blend": (
-        _long,
-        [
-            *[_long, _long, _int, ctypes.c_void_p, _doubles, _bools, _longs, _ints],
-            *[_ints, _long, _double, _float, _floats, _floats, _floats],
-        ],
-    ),
-    "knows_v3": (_int, []),
-    "best": (_long, [_long, _floats, _long, _ints]),
-}
-"""What each function gives and takes."""
-
-
-@lru_cache(1)
-def _library() -> Any:
-    """Of what was compiled, the best that this processor knows."""
-    for_any = _opened("scoring.so")
-    return _opened("scoring-v3.so") if for_any.knows_v3() else for_any
-
-
-def _opened(name: str) -> Any:
-    """
-    The compiled functions of a library, by name.
-
-    Raises:
-        KernelsMissingError: they were never compiled, or for another kind of machine.
-    """
-    path = str(FOLDER / name)
-    try:
-        library = ctypes.CDLL(path)
-        for function_name, (gives, takes) in SIGNATURES.items():
-            function = getattr(library, function_name)
-            function.restype, function.argtypes = gives, takes
-    except (OSError, AttributeError) as error:
-        raise KernelsMissingError(path, sysconfig.get_platform()) from error
-    return library
 
 
 def _sized(array: Array, size: int) -> Array:
@@ -154,7 +68,7 @@ class SparseRows:
         """
         # Kept, because what is handed over is where they lie.
         self._arrays: tuple[Array, ...] = indptr.astype(np.int64), _sized(indices, data.size), data
-        kinds = (_longs, _ints, _floats)
+        kinds = (LONGS, INTS, FLOATS)
         self._lie = [k.address(a) for k, a in zip(kinds, self._arrays, strict=True)]
         self._n_rows, self._n_cells = len(indptr) - 1, data.size
 
@@ -180,7 +94,7 @@ class SparseRows:
         """
         nums = _joined(rows)
         scores = fresh(len(rows), self._n_rows)
-        failed = _library().sums_of_rows(
+        failed = library().sums_of_rows(
             len(rows),
             _firsts(rows),
             nums if nums.dtype == np.int32 else _rows(nums, self._n_rows),
@@ -219,7 +133,7 @@ def factors_of_readers(factors: Floats, books: Sequence[Nums], above: Sequence[D
     nums, firsts = _rows(_joined(books), n_books), _firsts(books)
     tastes = np.empty((len(books), size), np.float32)
     work = fresh(4 * (size // 8 * 8 + 8) ** 2).view(np.float64)
-    _library().factors_of_readers(
+    library().factors_of_readers(
         len(books),
         size,
         factors,
@@ -240,7 +154,7 @@ def products(factors: Floats, tastes: Floats) -> Floats:
     """
     (n_books, size), n_readers = factors.shape, len(tastes)
     scores = fresh(n_readers, n_books)
-    _library().products(
+    library().products(
         n_books,
         n_readers,
         size,
@@ -292,8 +206,8 @@ def blend(
     damping = np.zeros(n_readers, np.float32)
     if thresholds is not None and knobs is not None:
         damping[:] = knobs
-    lies = [_floats.address(_sized(each, out.size)) for each in scores]
-    told: int = _library().blend(
+    lies = [FLOATS.address(_sized(each, out.size)) for each in scores]
+    told: int = library().blend(
         n_readers,
         n_books,
         n_parts,
@@ -316,5 +230,5 @@ def blend(
 def best(scores: Floats, n: int) -> Nums:
     """The at most `n` books of the best finite scores, best first, ties by ascending book_num."""
     nums = np.empty(min(n, scores.size), np.int32)
-    found = _library().best(scores.size, scores, len(nums), nums)
+    found = library().best(scores.size, scores, len(nums), nums)
     return nums[:found]
