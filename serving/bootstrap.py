@@ -102,6 +102,7 @@ class Components:
                 self.releases.close()
                 self.generations.close()
                 self.access_log.flush()
+                self.metrics.flush()
 
 
 def compose(settings: Settings) -> Components:

@@ -52,14 +52,16 @@ class GatewayFirst:
     def __init__(self, app: ASGIApp) -> None:
         from serving.bootstrap import compose
         from serving.gateway.app import create_app
+        from serving.gateway.protocol import speak
         from serving.telemetry.tracing import trace_where_wanted
 
+        speak()
         # BentoML's handler on the root looks to uvicorn like a reader of its access log, for whom
         # it would write each path anew.
         logging.getLogger("uvicorn.access").propagate = False
         self._app = app
         self._gateway = create_app(lambda: compose(get_settings()))
-        trace_where_wanted(self._gateway)
+        self._is_traced = trace_where_wanted(self._gateway)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (self._live if scope["type"] == "lifespan" else self._gateway)(scope, receive, send)
@@ -67,12 +69,14 @@ class GatewayFirst:
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(
+                state = await stack.enter_async_context(
                     self._gateway.router.lifespan_context(self._gateway)
                 )
             except Exception as error:  # without a word uvicorn would go on without a gateway
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 raise
+            if not self._is_traced:  # a trace has a span of each request
+                scope["state"].update(state)
             await self._app(scope, receive, send)
 
 

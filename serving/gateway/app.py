@@ -10,12 +10,13 @@ from starlette.responses import RedirectResponse
 
 from serving.bootstrap import Components
 from serving.gateway import errors
+from serving.gateway.at_hand import AtHand
 from serving.gateway.contract import complete_contract
 from serving.gateway.cross_origin import CrossOrigin
 from serving.gateway.deps import authorize
 from serving.gateway.edge import Edge
 from serving.gateway.guard import Guard
-from serving.gateway.plain_lists import PlainLists
+from serving.gateway.protocol import AT_HAND, Answering
 from serving.gateway.remembering import Remembering
 from serving.gateway.routes import (
     accounts,
@@ -48,10 +49,10 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
     """
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.components = compose()
-        async with app.state.components.running():
-            yield
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Answering]]:
+        app.state.components = parts = compose()
+        async with parts.running():
+            yield {AT_HAND: AtHand(parts)}
 
     # FastAPI's own page loads Swagger UI from another company's servers; this one brings it along.
     app = FastAPIOffline(
@@ -66,7 +67,6 @@ def create_app(compose: Callable[[], Components]) -> FastAPI:
         dependencies=[Depends(authorize)],
     )
     errors.install(app)
-    app.add_middleware(PlainLists)
     app.add_middleware(Remembering)
     app.add_middleware(Guard)
     app.add_middleware(CrossOrigin)

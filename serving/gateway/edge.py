@@ -29,6 +29,9 @@ READERS = "/api/v1/users/"
 ANSWER_SECONDS = 8.0
 """Until an answer begins; less than BentoML's limit, which answers without any of this."""
 
+BEGAN = "began"
+"""In a request's state: when it did, of `perf_counter`, where something was tried before."""
+
 MAX_IN_FLIGHT = 512
 """Requests at once; more would only wait, and then not be answered in that time."""
 
@@ -89,7 +92,10 @@ class Edge:
         """Let the application answer; gives what to answer where it did not."""
         if self._in_flight > MAX_IN_FLIGHT and scope["path"] not in _QUIET:
             return _unavailable(exchange.request_id, "too many requests at once")
-        exchange.deadline = deadline = asyncio.timeout(ANSWER_SECONDS)
+        left = exchange.started + ANSWER_SECONDS - time.perf_counter()
+        if left <= 0:
+            return _late(exchange)
+        exchange.deadline = deadline = asyncio.timeout(left)
         try:
             async with deadline:
                 await self._app(scope, receive, exchange.send)
@@ -97,8 +103,7 @@ class Edge:
             exchange.deadline = None
             exchange.has_failed = True
             if deadline.expired():
-                log.warning("request_timed_out")
-                return _unavailable(exchange.request_id, f"no answer within {ANSWER_SECONDS} s")
+                return _late(exchange)
             log.exception("request_failed")
             return internal_problem(exchange.request_id)
         return None
@@ -113,10 +118,10 @@ class _Exchange:
         """By a defect, or for want of time."""
         self.deadline: asyncio.Timeout | None = None
         """Until the answer begins, while it is waited for; whoever reads slowly may."""
-        self.request_id = named(scope)
+        _, self.request_id = named(scope)
         self._scope = scope
         self._send = send
-        self._started = time.perf_counter()
+        self.started: float = scope["state"].get(BEGAN) or time.perf_counter()
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -136,29 +141,33 @@ class _Exchange:
         route = getattr(self._scope.get("route"), "path", "unmatched")
         # Without a status the caller hung up before there was an answer: nginx writes 499 too.
         status = self.status or 499
-        record(self._scope, route, status, self._started)
+        parts: Components = self._scope["app"].state.components
+        record(parts, self._scope, self.request_id, route, status, self.started)
         if status < 400 or status == 500 or self.has_failed:  # the rest is nobody's defect
-            parts: Components = self._scope["app"].state.components
             failed = self.has_failed or status == 500
             parts.watch.answered(route, reader_of(self._scope["path"]), failed=failed)
 
 
-def record(scope: Scope, route: str, status: int, started: float) -> None:
+def record(
+    parts: Components, scope: Scope, request_id: str, route: str, status: int, started: float
+) -> None:
     """Count and log a request, which began at that time of `perf_counter`."""
     seconds = time.perf_counter() - started
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    parts: Components = scope["app"].state.components
     parts.metrics.requests.labels(route, method, str(status)).inc()
     parts.metrics.latency.labels(route).observe(seconds)
-    request_id = scope["state"]["request_id"]
     parts.access_log.note(method, route, status, seconds, request_id, quiet=route in _QUIET)
 
 
 def headers_of(scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:
     """What every answer has, whatever is behind the edge."""
-    always = _DOCS_HEADERS if scope["path"].startswith("/docs") else _API_HEADERS
-    headers = [*always, (_REQUEST_ID, request_id.encode())]
-    if scope["scheme"] == "https":
+    return [*always(scope["path"], scope["scheme"]), (_REQUEST_ID, request_id.encode())]
+
+
+def always(path: str, scheme: str) -> list[tuple[bytes, bytes]]:
+    """The same but for what is of one request alone."""
+    headers = [*(_DOCS_HEADERS if path.startswith("/docs") else _API_HEADERS)]
+    if scheme == "https":
         headers.append(_HTTPS_ALONE)
     return headers
 
@@ -168,18 +177,28 @@ def reader_of(path: str) -> str | None:
     return path.split("/")[4].replace(ENCODED_SLASH, "/") if path.startswith(READERS) else None
 
 
+def _late(exchange: _Exchange) -> Response:
+    exchange.has_failed = True
+    log.warning("request_timed_out")
+    return _unavailable(exchange.request_id, f"no answer within {ANSWER_SECONDS} s")
+
+
 def _unavailable(request_id: str, detail: str) -> Response:
     return problem(request_id, 503, detail, headers={"Retry-After": "1"})
 
 
-def named(scope: Scope) -> str:
-    """Put headers and an id into a request's state: the caller's own, if it is fit for a log."""
+def named(scope: Scope) -> tuple[IndexedHeaders, str]:
+    """
+    A request's headers and its id: the caller's own, if it is fit for a log.
+
+    Both lie in its state from then on.
+    """
     headers = IndexedHeaders(scope)
     given = headers.get(REQUEST_ID)
     if not (given and _SAFE_REQUEST_ID.fullmatch(given)):
         given = f"{random.getrandbits(128):032x}"
     scope.setdefault("state", {}).update(request_id=given, headers=headers)
-    return given
+    return headers, given
 
 
 def _keep_encoded_slashes(scope: Scope) -> None:

@@ -69,12 +69,11 @@ class Question(NamedTuple):
     key: Hashable
 
     @classmethod
-    def of(cls, scope: Scope) -> "Question | None":
+    def of(cls, scope: Scope, parts: Components) -> "Question | None":
         """None where no model would answer, or what is asked is not remembered."""
         path = scope["path"]
         if scope["method"] != "GET" or not path.startswith(REMEMBERED):
             return None
-        parts: Components = scope["app"].state.components
         user_id = reader_of(path)
         model = parts.models.current_for(user_id)
         if model is None:
@@ -86,6 +85,15 @@ class Question(NamedTuple):
     def remembered(self) -> Kept | None:
         """The answer that was kept."""
         return self.parts.local_cache.get(self.key, self.generation)
+
+    def given(self, kept: Kept) -> bytes:
+        """The body that was kept, counted, and a list under another id."""
+        metrics, body = self.parts.metrics, kept.body
+        if kept.source is not None:
+            body = _ID + new_id() + body
+            metrics.recommendations.labels(kept.source, str(self.model.number)).inc()
+        metrics.cache_operations.labels("local").inc()
+        return body
 
     def remember(self, kept: Kept | None) -> None:
         """Keep an answer, if there is anything to keep of it."""
@@ -107,13 +115,16 @@ class Remembering:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (asked := Question.of(scope)) is None:
+        asked = None
+        if scope["type"] == "http":
+            asked = Question.of(scope, scope["app"].state.components)
+        if asked is None:
             await self._app(scope, receive, send)
             return
         kept = asked.remembered
         if kept is not None and kept.may_be_told(scope["state"]["principal"], asked.user_id):
             scope["route"] = Route(kept.route)
-            await give(kept, asked, send)
+            await send_document(asked.given(kept), send)
             return
         asked.parts.metrics.cache_operations.labels("local_miss").inc()
         listening = _Listening(send, asked.model.number)
@@ -143,16 +154,6 @@ class _Listening:
         """What to keep of it; nothing of an answer from another model than was in service."""
         body = self._body
         return None if body is None else Kept.of(body, scope["route"].path, self._version)
-
-
-async def give(kept: Kept, asked: Question, send: Send, more: Iterable[Header] = ()) -> None:
-    """Answer with what was kept, a list under another id, and with `more` headers."""
-    metrics, body = asked.parts.metrics, kept.body
-    if kept.source is not None:
-        body = _ID + new_id() + body
-        metrics.recommendations.labels(kept.source, str(asked.model.number)).inc()
-    metrics.cache_operations.labels("local").inc()
-    await send_document(body, send, more)
 
 
 async def send_document(body: bytes, send: Send, more: Iterable[Header] = ()) -> None:

@@ -1,91 +1,106 @@
 """
-The short way to an answer that this worker remembers, or finds in Redis, for a caller it knows.
+The short way to what is asked most: a reader's list, of some length and nothing else, for a caller
+who is known.
 
-Where nobody has to be asked anything but Redis, which is waited for a moment at most, there is
-nothing to limit in time: layers, timers and contexts would cost more than the answer. Whatever is
-missing here, be it a credential not seen before or a request that is not held for the caller, takes
-the long way through the layers, which ask, refuse and explain. So this one never says no.
+The layers of the gateway, and to read such a question as any other, take longer than to answer it.
+Whatever wishes more, comes from somebody who has to be looked up, or fails, takes the long way
+through them, which is the same in all else.
 
-Paths with an encoded character are for the edge to read first.
+Pure ASGI, outside of all layers. Paths with an encoded character are for the edge to read first.
 """
 
+import asyncio
+import re
 import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipelines.errors import GrantError
-from serving.gateway.edge import API_CACHE, headers_of, named, record
+from serving.bootstrap import Components
+from serving.gateway.admission import admitted
+from serving.gateway.edge import (
+    ANSWER_SECONDS,
+    API_CACHE,
+    BEGAN,
+    MAX_IN_FLIGHT,
+    READERS,
+    headers_of,
+    named,
+    record,
+)
 from serving.gateway.guard import COUNTED
-from serving.gateway.plain_lists import ROUTE, plain_question
-from serving.gateway.remembering import Header, Kept, Question, give, send_document
+from serving.gateway.remembering import Kept, Question, send_document
+from serving.gateway.requests import MAX_LENGTH, Paged
 from serving.gateway.schemas import ReadersList
-from serving.security.limits import Allowance
-from serving.security.roles import may
+from serving.recommending.paging import Page
 
-_LONG = frozenset({b"origin", b"content-length", b"transfer-encoding"})
-"""Headers of requests that more has to be done about: of other origins, or with a body."""
+ROUTE = "/api/v1/users/{user_id}/recommendations"
+_PATH = re.compile(r"/api/v1/users/([^/]{1,256})/recommendations")
+_QUERY = re.compile(rb"(?:n=([1-9][0-9]{0,2}))?")
+_DEFAULT = Paged().n
 
 
 class ShortWay:
-    """Answers what can be answered at once, and leaves everything else to the application."""
+    """Answers readers' plain questions, and leaves everything else to the application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and b"%" not in (scope.get("raw_path") or b"%"):
-            asked = Question.of(scope)
-            if asked is not None and await _answered(scope, asked, send):
-                return
+        if self._in_flight < MAX_IN_FLIGHT and (plain := _plain_question(scope)) is not None:
+            self._in_flight += 1
+            try:
+                if await _answered(scope, *plain, send):
+                    return
+            finally:
+                self._in_flight -= 1
         await self._app(scope, receive, send)
 
 
-async def _answered(scope: Scope, asked: Question, send: Send) -> bool:
+def _plain_question(scope: Scope) -> tuple[str, int] | None:
+    """For whom, and how many; None where something else is asked, or something is wrong."""
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return None
+    if not scope["path"].startswith(READERS) or b"%" in (scope.get("raw_path") or b"%"):
+        return None
+    path, query = _PATH.fullmatch(scope["path"]), _QUERY.fullmatch(scope["query_string"])
+    if path is None or query is None:
+        return None
+    n = int(query[1] or _DEFAULT)
+    return (path[1], n) if n <= MAX_LENGTH else None
+
+
+async def _answered(scope: Scope, user_id: str, n: int, send: Send) -> bool:
     started = time.perf_counter()
-    kept = asked.remembered
-    plain = plain_question(scope) if kept is None else None
-    if kept is None and (plain is None or asked.parts.models.compares):
+    parts: Components = scope["app"].state.components
+    asked = Question.of(scope, parts)
+    if asked is None:
         return False
-    route = ROUTE if kept is None else kept.route
-    request_id = named(scope)
-    allowance = _admitted(scope, asked, route)
-    if allowance is None:
+    headers, request_id = named(scope)
+    caller = admitted(parts, scope, headers, ROUTE, user_id)
+    if caller is None:
+        return False
+    allowance = parts.security.count_held(caller) or await parts.security.count(caller)
+    scope["state"] |= {COUNTED: allowance, BEGAN: started}
+    if not allowance.allowed:
+        return False
+    kept = asked.remembered
+    try:
+        body = await _made(asked, user_id, n) if kept is None else asked.given(kept)
+    except Exception:  # noqa: BLE001 - the layers meet it again, and tell of it
         return False
     more = [API_CACHE, *headers_of(scope, request_id), *allowance.raw_headers()]
-    if kept is not None:
-        await give(kept, asked, send, more)
-    elif plain is None or not await _found(asked, plain, send, more):
-        scope["state"][COUNTED] = allowance
-        return False
-    record(scope, route, 200, started)
+    await send_document(body, send, more)
+    record(parts, scope, request_id, ROUTE, 200, started)
+    parts.watch.answered(ROUTE, user_id, failed=False)
     return True
 
 
-def _admitted(scope: Scope, asked: Question, route: str) -> Allowance | None:
-    """What the caller may still ask, once this is counted; None where the layers have to decide."""
-    headers, security = scope["state"]["headers"], asked.parts.security
-    if headers.has_any(_LONG) or not security.is_trusted(headers.get("host")):
-        return None
-    try:
-        principal = security.authenticator.recalled(scope, headers)
-    except GrantError:
-        return None
-    if principal is None or not may(principal, f"GET {route}", asked.user_id):
-        return None
-    return security.count_held(principal)
-
-
-async def _found(asked: Question, plain: tuple[str, int], send: Send, more: list[Header]) -> bool:
-    """Give a reader's plain list, if Redis has it; tells whether it had."""
-    user_id, n = plain
-    try:
-        answer = await asked.parts.recommendations.kept(asked.model, user_id, n)
-    except Exception:  # noqa: BLE001 - the layers meet it again, and tell of it
-        return False
-    if answer is None:
-        return False
+async def _made(asked: Question, user_id: str, n: int) -> bytes:
+    """The document, of what Redis has or the model says; remembered from then on."""
+    async with asyncio.timeout(ANSWER_SECONDS):
+        answer = await asked.parts.recommendations.recommend(user_id, Page(n))
     body = ReadersList.json_of(answer)
     asked.parts.metrics.cache_operations.labels("local_miss").inc()
     asked.remember(Kept.of(body, ROUTE, asked.model.number))
-    await send_document(body, send, more)
-    return True
+    return body

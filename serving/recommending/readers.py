@@ -80,15 +80,6 @@ class Recommendations:
             books, source = WrittenList.of(answer.items), answer.source
         return self._listed(model, user_id, page, wish, books, source)
 
-    async def kept(self, model: LoadedModel, user_id: str, n: int) -> ServedList | None:
-        """The plain list of a model for a reader, if the cache has it; nothing is made."""
-        if n > self._settings.list_length or not self._cache.keeps:
-            return None
-        looked = await self._look(model, user_id)
-        if looked.whole is None:
-            return None
-        return self._listed(model, user_id, Page(n), Wish(n), looked.whole.page(n), CACHE)
-
     def _listed(
         self,
         model: LoadedModel,

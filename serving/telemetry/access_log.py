@@ -4,6 +4,7 @@ import asyncio
 import random
 import sys
 import time
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -35,6 +36,7 @@ class AccessLog:
         self._share = share
         # Bound once: to look for the configuration takes a third of the time of a line.
         self._log = structlog.get_logger().bind()
+        self._service: str | None = None
         self._lines: list[str] = []
         self._clock = _Clock()
 
@@ -56,32 +58,37 @@ class AccessLog:
             route: The template of the path.
             status: As it was answered.
             seconds: Until then.
-            request_id: As the caller was told.
+            request_id: As the caller was told; of letters, digits and `._-` alone.
             quiet: Whether it is of no interest but to those who look for defects.
         """
-        line: dict[str, Any] = {
+        share = None
+        if self._share < 1 and status < 400 and seconds <= SLOW_SECONDS:
+            if random.random() >= self._share:  # noqa: S311 - no secret
+                return
+            share = self._share
+        if not quiet and self._gathers():
+            begin, end = _around(method, route, status, share, self._service)
+            line = f'{begin}{seconds * 1000:.2f},"request_id":"{request_id}"{end}'
+            self._lines.append(f'{line}"{self._clock.now()}"}}')
+            return
+        fields: dict[str, Any] = {
             "method": method,
             "route": route,
             "status": status,
             "milliseconds": round(seconds * 1000, 2),
             "request_id": request_id,
         }
-        if self._share < 1 and status < 400 and seconds <= SLOW_SECONDS:
-            if random.random() >= self._share:  # noqa: S311 - no secret
-                return
-            line["share"] = self._share
-        if quiet:
-            self._log.debug(EVENT, **line)
-        elif (service := service_in_json()) is not None:
-            self._gather(line | {"service": service})
-        else:
-            self._log.info(EVENT, **line)
+        if share is not None:
+            fields["share"] = share
+        (self._log.debug if quiet else self._log.info)(EVENT, **fields)
 
-    def _gather(self, line: dict[str, Any]) -> None:
-        line |= {"event": EVENT, "level": "info", "timestamp": self._clock.now()}
+    def _gathers(self) -> bool:
+        """Whether lines are JSON; looked at once for all that wait together."""
         if not self._lines:
-            asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
-        self._lines.append(to_json(line).decode())
+            self._service = service_in_json()
+            if self._service is not None:
+                asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
+        return self._service is not None
 
     def flush(self) -> None:
         """Write what waits."""
@@ -91,6 +98,17 @@ class AccessLog:
         sys.stderr.write("\n".join(self._lines))
         sys.stderr.flush()
         self._lines.clear()
+
+
+@lru_cache(1024)
+def _around(
+    method: str, route: str, status: int, share: float | None, service: str | None
+) -> tuple[str, str]:
+    """What stands before the milliseconds of a line and behind its id; the time is to follow."""
+    begin = to_json({"method": method, "route": route, "status": status}).decode()[:-1]
+    fields = {} if share is None else {"share": share}
+    end = to_json({**fields, "service": service, "event": EVENT, "level": "info"}).decode()
+    return f'{begin},"milliseconds":', f',{end[1:-1]},"timestamp":'
 
 
 class _Clock:

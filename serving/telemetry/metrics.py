@@ -1,8 +1,10 @@
 """What Prometheus can ask; right with any number of workers."""
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -21,6 +23,8 @@ if MULTIPROCESS in os.environ:
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 CHILDREN_KEPT = 1024
 """Series of a metric that are found by their labels at once, without a look at these."""
+GATHER_SECONDS = 0.25
+"""How long a count on the path of every request may wait to be written with others."""
 OUTCOMES = ("complete", "superseded", "failed")
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -100,19 +104,37 @@ class ServingMetrics:
             ["cause"],
             registry=self._registry,
         )
-        for metric in (self.requests, self.latency, self.recommendations, self.cache_operations):
-            metric.labels = lru_cache(CHILDREN_KEPT)(metric.labels)  # type: ignore[method-assign,assignment]
+        self._waiting: list[_Gathered] = []
+        for metric in (self.requests, self.recommendations, self.cache_operations):
+            metric.labels = self._gathered(metric.labels)  # type: ignore[method-assign]
+        self.latency.labels = lru_cache(CHILDREN_KEPT)(self.latency.labels)  # type: ignore[method-assign]
+
+    def _gathered(self, labels: Callable[..., Counter]) -> Any:
+        return lru_cache(CHILDREN_KEPT)(lambda *values: _Gathered(labels(*values), self._wait_for))
+
+    def _wait_for(self, counted: "_Gathered") -> None:
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
+        self._waiting.append(counted)
+
+    def flush(self) -> None:
+        """Let other workers know what was counted here a moment ago."""
+        for counted in self._waiting:
+            counted.write()
+        self._waiting.clear()
 
     def render(
         self, checks: Mapping[str, bool] | None = None, figures: Figures | None = None
     ) -> bytes:
         """All metrics in Prometheus's text format; the arguments are those of `Gauges`."""
+        self.flush()
         return generate_latest(self._all_workers()) + generate_latest(
             Gauges(self._slots, checks or {}, figures)
         )
 
     def cache_results(self) -> dict[str, int]:
         """How often the cache was asked with which result, by all workers."""
+        self.flush()
         return {
             sample.labels["result"]: int(sample.value)
             for family in self._all_workers().collect()
@@ -126,3 +148,27 @@ class ServingMetrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return registry
+
+
+class _Gathered:
+    """
+    A counter on the path of every request, written to where all workers see it once in a while.
+
+    Of the event loop alone; a worker that is killed loses what was not written yet.
+    """
+
+    def __init__(self, counter: Counter, wait_for: Callable[["_Gathered"], None]) -> None:
+        self._counter = counter
+        self._wait_for = wait_for
+        self._count = 0
+
+    def inc(self) -> None:
+        """Count one."""
+        if not self._count:
+            self._wait_for(self)
+        self._count += 1
+
+    def write(self) -> None:
+        """Add what was counted since the last time."""
+        self._counter.inc(self._count)
+        self._count = 0

@@ -14,10 +14,15 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 SERVICE = "bookrec"
 
 
-def trace_where_wanted(app: FastAPI) -> None:
-    """Trace `app`, and what it asks, to the endpoint that the environment names; else nothing."""
+def trace_where_wanted(app: FastAPI) -> bool:
+    """
+    Trace `app`, and what it asks, to the endpoint that the environment names.
+
+    Returns:
+        Whether it names one.
+    """
     if not any(os.environ.get(name) for name in ENDPOINTS):
-        return
+        return False
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
     from opentelemetry.instrumentation.psycopg2 import Psycopg2Instrumentor
@@ -38,3 +43,4 @@ def trace_where_wanted(app: FastAPI) -> None:
     )
     RedisInstrumentor().instrument(tracer_provider=provider)
     Psycopg2Instrumentor().instrument(tracer_provider=provider, skip_dep_check=True)
+    return True

@@ -79,7 +79,8 @@ def test_what_takes_too_long_is_a_problem(
 def test_more_at_once_than_can_be_answered_is_a_problem_and_probes_pass(
     http: TestClient, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("serving.gateway.edge.MAX_IN_FLIGHT", 0)
+    for module in ("edge", "short_way"):
+        monkeypatch.setattr(f"serving.gateway.{module}.MAX_IN_FLIGHT", 0)
     assert http.get(READER).status_code == 503
     assert http.get("/livez").status_code == 200
     monkeypatch.undo()

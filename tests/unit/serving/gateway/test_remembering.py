@@ -23,7 +23,7 @@ def model(components: Components) -> FakeBundle:
 
 
 def local_hits(components: Components) -> float:
-    return components.metrics.cache_operations.labels("local")._value.get()
+    return components.metrics.cache_results().get("local", 0)
 
 
 def test_the_same_question_is_answered_again_under_an_id_of_its_own(
