@@ -93,8 +93,7 @@ class ItemWeightsRecommender(Recommender):
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """The term of each liked book in the sum that is the score."""
         profile = history.profile(self.recency_)
-        asked = self.matrix_[profile.book_nums][:, book_nums].toarray()
-        return asked.T * profile.weights
+        return self.rows_.cells(profile.book_nums, book_nums) * profile.weights
 
     @property
     def _n_books(self) -> int:
@@ -147,7 +146,7 @@ def csr_over(
 
 
 def rows_of(matrix: sparse.csr_array) -> native.SparseRows:
-    """The rows of a matrix, to be added up."""
+    """A matrix as scores are made from it."""
     return native.SparseRows(
         matrix.data, matrix.indices.astype(np.int32, copy=False), matrix.indptr
     )

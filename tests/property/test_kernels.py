@@ -54,6 +54,13 @@ def test_sums_of_rows_of_catalogues_of_several_pieces(n_books, indptr):
     assert got.tobytes() == plainly.sums_of_rows(matrix, rows, weights, [1, 1, 3]).tobytes()
 
 
+@given(arrays(np.float32, st.integers(1, 12).map(lambda n: (n, n)), elements=FLOATS), st.data())
+def test_cells_of_rows(dense, data):
+    rows, columns = (books_of(data, len(dense), unique=False) for _ in range(2))
+    got = rows_of(plainly.csr(dense)).cells(rows, columns)
+    assert got.tolist() == dense[np.ix_(rows, columns)].T.tolist()
+
+
 @pytest.mark.parametrize("size", [1, 5, 8, 13, 16, 128])
 @pytest.mark.parametrize("n_books", [1, 7, 300])
 def test_products_are_the_same_in_any_company(n_books, size):
@@ -160,6 +167,9 @@ def test_no_row_but_those_that_are_there_is_looked_at(num):
     square = rows_of(plainly.csr(np.eye(5)))
     with pytest.raises(IndexError, match="not between 0 and 4"):
         square.sums([wrong], [weight], [1])
+    for rows, columns in ((wrong, NUMS), (NUMS, wrong)):
+        with pytest.raises(IndexError, match="not between 0 and 4"):
+            square.cells(rows, columns)
     if num in (-1, 5):
         with pytest.raises(IndexError, match="not between 0 and 4"):
             square.sums([wrong.astype(np.int32)], [weight], [1])
@@ -187,6 +197,8 @@ def test_rows_beyond_the_end_are_refused(indptr):
         native.SparseRows(data, np.array([0, 1], np.int32), np.array(indptr)).sums(
             [NUMS], [data[:1]], [1]
         )
+    with pytest.raises(ModelError, match="train the model again"):
+        native.SparseRows(data, np.array([0, 1], np.int32), np.array(indptr)).cells(NUMS, NUMS)
 
 
 def test_arrays_of_another_kind_are_refused():

@@ -53,6 +53,13 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
             *[ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, FLOATS],
         ],
     ),
+    "cells_of_rows": (
+        _int,
+        [
+            *[_long, INTS, _long, INTS, _long, _long],
+            *[ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, FLOATS],
+        ],
+    ),
     "products": (None, [_long, _long, _long, FLOATS, FLOATS, FLOATS]),
     "factors_of_readers": (
         None,

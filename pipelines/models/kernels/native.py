@@ -57,7 +57,7 @@ def _joined(arrays: Sequence[Array]) -> Array:
 
 
 class SparseRows:
-    """The rows of a square CSR matrix, columns ascending within each, to be added up."""
+    """The rows of a square CSR matrix, columns ascending within each."""
 
     def __init__(self, data: Floats, indices: Nums, indptr: npt.NDArray[np.integer]) -> None:
         """
@@ -106,11 +106,39 @@ class SparseRows:
             *self._lie,
             scores,
         )
+        self._fails(failed)
+        return scores
+
+    def cells(self, rows: Nums, columns: Nums) -> Floats:
+        """
+        What stands in some rows in some columns, 0 where nothing does.
+
+        Returns:
+            Shape (n_columns, n_rows), a row for each column that is asked for.
+
+        Raises:
+            IndexError: there is no such row or column.
+            ModelError: the matrix is none.
+        """
+        found = np.empty((len(columns), len(rows)), np.float32)
+        failed = library().cells_of_rows(
+            len(rows),
+            _rows(rows, self._n_rows),
+            len(columns),
+            _rows(columns, self._n_rows),
+            self._n_rows,
+            self._n_cells,
+            *self._lie,
+            found,
+        )
+        self._fails(failed)
+        return found
+
+    def _fails(self, failed: int) -> None:
         if failed == 1:
             raise IndexError(f"a number is not between 0 and {self._n_rows - 1}")
         if failed:
             raise ModelError("the columns of a sparse matrix do not ascend: train the model again")
-        return scores
 
 
 def factors_of_readers(factors: Floats, books: Sequence[Nums], above: Sequence[Doubles]) -> Floats:

@@ -101,6 +101,38 @@ int sums_of_rows(int64_t n_readers, const int64_t *first_row, const int32_t *row
     return 0;
 }
 
+/*
+ * The cells of some rows in some columns, 0 where there is none; out is (n_columns, n_asked).
+ *
+ * Returns 1 where there is no such row or column, 2 where rows lie outside the matrix.
+ */
+int cells_of_rows(int64_t n_asked, const int32_t *rows, int64_t n_columns, const int32_t *columns,
+                  int64_t n_rows, int64_t n_cells, const int64_t *starts, const int32_t *indices,
+                  const float *data, float *out)
+{
+    for (int64_t j = 0; j < n_columns; j++)
+        if (columns[j] < 0 || columns[j] >= n_rows)
+            return 1;
+    for (int64_t i = 0; i < n_asked; i++) {
+        if (rows[i] < 0 || rows[i] >= n_rows)
+            return 1;
+        const int64_t start = starts[rows[i]], stop = starts[rows[i] + 1];
+        if (start < 0 || stop < start || stop > n_cells)
+            return 2;
+        for (int64_t j = 0; j < n_columns; j++) {
+            int64_t at = start, left = stop - start;
+            while (left > 0) { /* the first that is not below */
+                const int64_t half = left / 2;
+                const int below = indices[at + half] < columns[j];
+                at = below ? at + half + 1 : at;
+                left = below ? left - half - 1 : half;
+            }
+            out[j * n_asked + i] = at < stop && indices[at] == columns[j] ? data[at] : 0;
+        }
+    }
+    return 0;
+}
+
 /* ------------------------------------------------------------------------- products of factors */
 
 INLINE floats some_floats(const float *from, int64_t n)
