@@ -145,36 +145,27 @@ class MatrixFactorizationRecommender(Recommender):
         return scores
 
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
-        """The terms of the paper's eq. 7, which sum to the score."""
-        factors, confidence = self._liked(history.profile(self.recency_))
-        asked = self.factors_[book_nums].astype(np.float64)
-        if not len(factors) or not len(asked):
-            return np.zeros((len(asked), len(factors)), np.float32)
-        towards = self._solved(factors, confidence, asked.T)
-        return ((factors @ towards).T * confidence).astype(np.float32)
-
-    def _liked(self, profile: History) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Factors of the liked books and the confidence in each."""
-        return (
-            self.factors_[profile.book_nums].astype(np.float64),
-            1 + self.config.alpha * profile.weights.astype(np.float64),
-        )
-
-    def _solved(
-        self,
-        factors: npt.NDArray[np.float64],
-        confidence: npt.NDArray[np.float64],
-        wanted: npt.NDArray[np.float64],
-    ) -> npt.NDArray[np.float64]:
         """
-        (Y^T C Y + regularization I)^-1 `wanted`; `gram_` has all books at confidence 1 already.
+        The terms of the paper's eq. 7, which sum to the score.
 
-        The matrix is symmetric: half of it is formed, and looked at.
+        In whitened factors, c_i z_i^T (I + Z^T D Z)^-1 z for liked books i, D = S^2 being c - 1;
+        where these are fewer than the factors, as c / s (I + S Z Z^T S)^-1 S Z z.
         """
-        scaled = factors * np.sqrt(confidence - 1)[:, np.newaxis]
-        normal = blas.dsyrk(1, scaled.T, beta=1, c=self.gram_.T)
-        _, solution, _ = lapack.dposv(normal, wanted, overwrite_a=True)
-        return solution
+        profile = history.profile(self.recency_)
+        liked = self.whitened_[profile.book_nums].astype(np.float64)
+        asked = self.whitened_[book_nums].T.astype(np.float64)
+        if not len(liked) or not asked.shape[1]:
+            return np.zeros((asked.shape[1], len(liked)), np.float32)
+        above = self.config.alpha * profile.weights.astype(np.float64)
+        roots = np.sqrt(above)
+        scaled = liked * roots[:, np.newaxis]
+        if len(liked) < liked.shape[1]:
+            terms = _solved(scaled, scaled @ asked)
+            terms *= ((1 + above) / roots)[:, np.newaxis]
+        else:
+            terms = liked @ _solved(scaled.T, asked)
+            terms *= (1 + above)[:, np.newaxis]
+        return terms.T.astype(np.float32)
 
     def save(self, folder: Path) -> None:
         """Write the factors of the books, as they are and whitened."""
@@ -203,6 +194,15 @@ class MatrixFactorizationRecommender(Recommender):
         else:  # saved before there was one
             model.whitened_ = _whitened(model.factors_, model.gram_)
         return model
+
+
+def _solved(
+    rows: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """(I + rows rows^T)^-1 `wanted`; of the matrix, half is formed and looked at."""
+    normal = blas.dsyrk(1, rows, beta=1, c=np.eye(len(rows)))
+    _, solution, _ = lapack.dposv(normal, wanted, overwrite_a=True)
+    return solution
 
 
 def _whitened(
