@@ -36,7 +36,8 @@ def normalised(scores, seen):
     low, high = said.min(), said.max()
     if low == high:
         return np.isfinite(scores).astype(np.float32)
-    return np.sqrt(np.clip((scores - low) / (high - low), 0, 1))
+    with np.errstate(over="ignore"):  # of books already met, far beyond a narrow scale
+        return np.sqrt(np.clip((scores - low) / (high - low), 0, 1))
 
 
 def blend(scores: Sequence[np.ndarray], weights, knows_new, seen, *, new, lift, thresholds, knob):

@@ -95,7 +95,7 @@ def test_factors_of_readers_solve_the_system(size, strength):
 
 
 @given(
-    arrays(np.float32, array_shapes(min_dims=3, max_dims=3, max_side=25), elements=SAID), st.data()
+    arrays(np.float32, array_shapes(min_dims=3, max_dims=3, max_side=18), elements=SAID), st.data()
 )
 def test_blends(said, data):
     n_parts, n_readers, n_books = said.shape
