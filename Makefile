@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The longest first: whole systems, one after the other, while the other processes do the rest.
 SHARED_OUT := --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder
+KERNELS := pipelines/models/kernels/scoring
 export UV_COMPILE_BYTECODE ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -12,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
-setup: .venv/.synced ## Create .venv and install what the lock names
+setup: .venv/.synced $(KERNELS).so ## Create .venv, install what the lock names, compile the kernels
 
 # The lock is what installs: a changed pyproject.toml without a new lock is an error, not a surprise.
 .venv/.synced: uv.lock pyproject.toml
@@ -22,6 +23,11 @@ setup: .venv/.synced ## Create .venv and install what the lock names
 	@echo "Installing the locked dependencies …"
 	@$(BIN)/uv sync --locked --all-extras --quiet
 	@touch $@
+
+# Installing compiles it; this is for who has changed or lost it since.
+$(KERNELS).so: $(KERNELS).c hatch_build.py | .venv/.synced
+	@echo "Compiling the kernels …"
+	@$(BIN)/uv sync --locked --all-extras --quiet --reinstall-package book-recommender
 
 run: setup ## Run the whole pipeline through Airflow and show ten recommendations
 	@$(BIN)/python -m dags.local_run $(ARGS)
@@ -116,4 +122,4 @@ benchmarks/peers/.venv/.synced: benchmarks/peers/requirements.txt
 
 clean: ## Remove the environment and all local state, models included
 	@test ! -x $(BIN)/bookrec || $(BIN)/bookrec stop
-	rm -rf .venv benchmarks/peers/.venv .bookrec $$(ls -d mlruns/* 2>/dev/null) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(KERNELS)*.so benchmarks/peers/.venv .bookrec $$(ls -d mlruns/* 2>/dev/null) .mypy_cache .ruff_cache .pytest_cache .hypothesis

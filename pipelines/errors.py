@@ -12,6 +12,7 @@ BookrecError
 │   ├── UnknownPartError        asked for a part that the model does not have, or that cannot do it
 │   ├── NoSearchError           no part of the model searches texts
 │   ├── EmbeddingError          a provider of embeddings failed, or answered nonsense
+│   ├── KernelsMissingError     what scoring runs was not compiled on this machine
 │   ├── NoProviderError         a provider of embeddings is not set up on this machine
 │   └── ArtifactError           a model folder is missing, of another format, or fails its checksum
 ├── RegistryError               the model registry is unreachable or lacks what was asked for
@@ -73,6 +74,16 @@ class NotFittedError(ModelError):
     def __init__(self, model: str) -> None:
         self.model = model
         super().__init__(f"{model} is not fitted yet: call fit() or load() first")
+
+
+class KernelsMissingError(ModelError):
+    """What scoring runs was never compiled, or for another kind of machine."""
+
+    def __init__(self, library: str, platform: str) -> None:
+        super().__init__(
+            f"{library} is missing or is not one for {platform}: run `make setup`, "
+            "or install the package again"
+        )
 
 
 class NoModelError(ModelError):

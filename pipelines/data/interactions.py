@@ -117,9 +117,13 @@ class History:
     @cached_property
     def liked(self) -> "History":
         """The books that speak for the reader's taste, in ascending book_num."""
+        return History(self.book_nums[self._order], self.weights[self._order])
+
+    @cached_property
+    def _order(self) -> npt.NDArray[np.intp]:
+        """Where the liked books stand, by ascending book_num."""
         liked = np.flatnonzero(self.weights > 0)
-        liked = liked[np.argsort(self.book_nums[liked], kind="stable")]
-        return History(self.book_nums[liked], self.weights[liked])
+        return liked[np.argsort(self.book_nums[liked], kind="stable")]
 
     def profile(self, recency: float) -> "History":
         """
@@ -132,11 +136,10 @@ class History:
         """
         if not recency or not len(self.liked):
             return self.liked
-        liked = np.flatnonzero(self.weights > 0)
-        liked = liked[np.argsort(self.book_nums[liked], kind="stable")]
-        discount = (len(self) - liked).astype(np.float32) ** np.float32(-recency)
-        weights = self.weights[liked] * discount
-        return History(self.book_nums[liked], weights * (self.liked.weights.sum() / weights.sum()))
+        books, likings = self.liked.book_nums, self.liked.weights
+        discount = (len(self) - self._order).astype(np.float32) ** np.float32(-recency)
+        weights = likings * discount
+        return History(books, weights * (likings.sum() / weights.sum()))
 
     def newest(self, n_liked: int) -> "History":
         """The end of it that holds the last `n_liked` liked books; at least 1."""

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.data.interactions import History, TrainingData
 from pipelines.errors import NotFittedError
+from pipelines.models.kernels import native
 
 Scores = npt.NDArray[np.float32]
 """Shape (n_books,); -inf where the model has nothing to say about a book."""
@@ -55,11 +56,6 @@ SearchSpace = Mapping[str, Range | Choice]
 
 READERS_AT_ONCE = 16
 """Scored together: it saves time, more would save hardly any, and memory is bounded by them."""
-
-SCORES_TOGETHER = 64
-"""Of which the best is looked at first, where the few best of many are wanted."""
-
-MINUS_INFINITY_BITS = np.float32(-np.inf).view(np.int32)
 
 BookNums = npt.NDArray[np.int32]
 
@@ -196,16 +192,6 @@ class KeepsReaders(Protocol):
         """The same model without one of the rows; readers after it move up."""
 
 
-def silence(scores: Scores, silent: npt.NDArray[np.bool_]) -> None:
-    """
-    Put -inf where nothing is said, in place.
-
-    The same as `scores[silent] = -np.inf`, in a fifth of the time where books that are silent and
-    others alternate: no branch is taken, so none is foreseen wrongly.
-    """
-    scores += (silent * MINUS_INFINITY_BITS).view(np.float32)  # of 0 these are 0
-
-
 def rank(scores: Scores, n: int, excluded: BookNums | None = None) -> RankedBooks:
     """
     The `n` best finite scores, best first, ties by ascending book_num.
@@ -219,31 +205,5 @@ def rank(scores: Scores, n: int, excluded: BookNums | None = None) -> RankedBook
         raise ValueError(f"n must be at least 1, not {n}")
     if excluded is not None:
         scores[excluded] = -np.inf
-    candidates = np.arange(len(scores), dtype=np.int32)
-    if n < len(scores):
-        # Everything that reaches the n-th best score, so that ties at the edge are cut by book_num.
-        candidates = np.flatnonzero(scores >= _least_of_best(scores, n)).astype(np.int32)
-        reached = scores[candidates]
-        candidates = candidates[reached >= _nth_best(reached, n)]
-    candidates = candidates[np.isfinite(scores[candidates])]
-    order = np.argsort(-scores[candidates], kind="stable")[:n]
-    book_nums = candidates[order]
+    book_nums = native.best(scores, n)
     return RankedBooks(book_nums, scores[book_nums])
-
-
-def _least_of_best(scores: Scores, n: int) -> np.float32:
-    """
-    What at least `n` scores reach, and few more.
-
-    The n-th best of the best of each few scores: found in a fifth of the time of the n-th best.
-    """
-    whole = len(scores) - len(scores) % SCORES_TOGETHER
-    if n * SCORES_TOGETHER > whole:
-        return _nth_best(scores, n)
-    return _nth_best(scores[:whole].reshape(-1, SCORES_TOGETHER).max(axis=1), n)
-
-
-def _nth_best(scores: Scores, n: int) -> np.float32:
-    at = len(scores) - n
-    best: np.float32 = np.partition(scores, at)[at]
-    return best

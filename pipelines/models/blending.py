@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from pipelines.data.interactions import History
 from pipelines.models.base import BookNums, Recommender, Scores, rank
+from pipelines.models.kernels import native
 
 CUTOFF = 10
 CANDIDATES = 20
@@ -67,21 +68,10 @@ def normalised(scores: Scores, seen: BookNums | None = None) -> Scores | None:
     Returns:
         0 where the model has nothing to say; None where it has nothing to say of any unseen book.
     """
-    unseen = scores.copy()
-    if seen is not None:
-        unseen[seen] = -np.inf
-    high = unseen.max(initial=-np.inf)
-    if high == -np.inf:
-        return None
-    with np.errstate(invalid="ignore"):
-        # What is silent becomes NaN, which `fmin` passes over.
-        low = np.fmin.reduce(unseen - unseen + unseen)
-    if low == high:
-        return np.isfinite(scores).astype(np.float32)
-    unit = np.subtract(scores, low, out=unseen)
-    unit /= high - low
-    np.clip(unit, 0, 1, out=unit)
-    return np.sqrt(unit, out=unit)
+    seen = np.empty(0, np.int32) if seen is None else seen
+    unit = np.empty((1, len(scores)), np.float32)
+    told = native.blend([scores], [[1.0]], [False], [seen], silence=0, out=unit)
+    return unit[0] if told else None
 
 
 def fit_blend(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,12 +22,11 @@ from pipelines.models.base import (
     ScoreMatrix,
     Scores,
     SearchSpace,
-    silence,
 )
 from pipelines.models.documents import FieldWeights, book_texts, document_matrix
 from pipelines.models.embeddings.base import TFIDF
 from pipelines.models.embeddings.factory import Embedded, embed_texts
-from pipelines.models.item_weights import csr_over, sums_of_rows
+from pipelines.models.kernels import native
 from pipelines.models.neighbours import NeighbourLists, RowProducts
 from pipelines.models.search.lexical_index import LexicalIndex
 from pipelines.models.search.text_search import TextSearch
@@ -100,6 +98,8 @@ class ContentRecommender(Recommender):
     index_: VectorIndex
     words_: LexicalIndex
     neighbours_: NeighbourLists
+    rows_: native.SparseRows
+    """The neighbours with near^sharpness."""
     searcher_: TextSearch
     book_nums_: npt.NDArray[np.int32]
     """The book of each row of the index, ascending."""
@@ -186,7 +186,11 @@ class ContentRecommender(Recommender):
                 yield self.book_nums_[rows[real][order]], cosines[real][order]
 
     def _ready(self) -> None:
-        """What a fitted or loaded model needs to answer texts, and is no part of what it learnt."""
+        """What a fitted or loaded model needs to answer, and is no part of what it learnt."""
+        lists = self.neighbours_
+        # Once, for a power takes longer than all else of a score.
+        near = (lists.cosines.astype(np.float64) ** self.config.sharpness).astype(np.float32)
+        self.rows_ = native.SparseRows(near, lists.indices, lists.indptr)
         self.searcher_ = TextSearch(
             self.words_, self.index_, self.book_nums_, self.config.provider_options
         )
@@ -199,11 +203,11 @@ class ContentRecommender(Recommender):
     def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
         """The same of each."""
         liked = [history.liked for history in histories]
-        sums = sums_of_rows(self._sharpened, liked)
-        sums /= np.array([[_total(each)] for each in liked])
-        scores: ScoreMatrix = sums.astype(np.float32)
-        silence(scores, scores == 0)
-        return scores
+        return self.rows_.sums(
+            [each.book_nums for each in liked],
+            [each.weights for each in liked],
+            [_total(each) for each in liked],
+        )
 
     def similarity(self, book_num: int) -> Scores:
         """Nearness of the nearest `k_neighbors` books, from 0 to 1."""
@@ -212,16 +216,8 @@ class ContentRecommender(Recommender):
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """The term of each liked book in the sum that is the score."""
         liked = history.liked
-        near = self._sharpened[liked.book_nums][:, book_nums].toarray()
-        terms = near.T * (liked.weights / _total(liked))
+        terms = self.rows_.cells(liked.book_nums, book_nums) * (liked.weights / _total(liked))
         return terms.astype(np.float32)
-
-    @cached_property
-    def _sharpened(self) -> sparse.csr_array:
-        """The neighbours with near^sharpness: a power takes longer than all else of a score."""
-        lists = self.neighbours_
-        powers = lists.cosines.astype(np.float64) ** self.config.sharpness
-        return csr_over(powers.astype(np.float32), lists.indices, lists.indptr)
 
     def search(self, text: str, n: int) -> RankedBooks:
         """

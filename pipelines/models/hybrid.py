@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple, Self, TypeVar
+from typing import Annotated, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,12 @@ from pipelines.models.base import (
     Recommender,
     ScoreMatrix,
     Scores,
-    silence,
 )
-from pipelines.models.blending import bucket_of, normalised
-from pipelines.models.exposure import damped, fair_thresholds, sampled, score_matrix
+from pipelines.models.blending import bucket_of
+from pipelines.models.exposure import fair_thresholds, sampled, score_matrix
 from pipelines.models.factory import load_model
+from pipelines.models.kernels import native
+from pipelines.models.kernels.memory import fresh
 
 Part = TypeVar("Part")
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -121,28 +122,30 @@ class HybridRecommender(Recommender):
 
     def score_many_damped(self, histories: Sequence[History], damping: float) -> ScoreMatrix:
         """Several histories with that damping, a row each."""
-        names = {name: name for name in self.parts}
-        wanted = [_weighted(names, self.config.weights_for(len(h.liked))) for h in histories]
-        asked = {name for weights in wanted for name, _ in weights}
-        said = {name: self.parts[name].score_many(histories) for name in asked}
-        return np.stack(
-            [
-                self._blended([(n, w, said[n][row]) for n, w in wanted[row]], history, damping)
-                for row, history in enumerate(histories)
-            ]
+        weights = np.array([self._weights(len(history.liked)) for history in histories])
+        asked = np.flatnonzero(weights.any(axis=0)).tolist()
+        parts = [list(self.parts.values())[num] for num in asked]
+        # Nothing is shown for fitting an unknown taste.
+        knobs = [damping if len(history.liked) else 0.0 for history in histories]
+        said = [_said(part, histories) for part in parts]
+        scores: ScoreMatrix = fresh(*said[0].shape)
+        native.blend(
+            said,
+            weights[:, asked],
+            [part.scores_new_books for part in parts],
+            [history.book_nums for history in histories],
+            out=scores,
+            new=self.new_ if self.config.new_books else None,
+            lift=self.config.new_books,
+            thresholds=self.thresholds_ if any(knobs) else None,
+            knobs=knobs,
         )
+        return scores
 
-    def _blended(
-        self, told: Sequence[tuple[str, float, Scores]], history: History, damping: float
-    ) -> Scores:
-        said = [_Said.of(self.parts[n], w, scores, history.book_nums) for n, w, scores in told]
-        scores = _mean(said)
-        if self.config.new_books:
-            lifted = scores[self.new_] * _lift(said, self.config.new_books)
-            scores[self.new_] = np.minimum(lifted, 1)
-        if not damping or not len(history.liked):  # nothing is shown for fitting an unknown taste
-            return scores
-        return damped(scores, self.thresholds_, damping)
+    def _weights(self, n_liked: int) -> list[float]:
+        """Of each part, for a reader of so many liked books."""
+        weights = self.config.weights_for(n_liked)
+        return [weights[name] for name in self.parts]
 
     def alone(self, name: str) -> "HybridRecommender":
         """One part by itself, its scores on the scale of all; nothing is spread."""
@@ -157,7 +160,11 @@ class HybridRecommender(Recommender):
         if not able:
             return np.full_like(self.score(History.of([])), -np.inf)
         weighted = _weighted(able, self.config.weights)
-        return _mean([_Said.of(part, w, part.similarity(book_num)) for part, w in weighted])
+        near = [part.similarity(book_num) for part, _ in weighted]
+        weights = [weight for _, weight in weighted]
+        scores = np.empty((1, len(near[0])), np.float32)
+        native.blend(near, [weights], [False] * len(near), [np.empty(0, np.int32)], out=scores)
+        return scores[0]
 
     @cached_property
     def _explaining(self) -> dict[str, ExplainsScores]:
@@ -206,44 +213,7 @@ def _weighted(parts: Mapping[str, Part], weights: Mapping[str, float]) -> list[t
     return weighted or [(part, 1.0) for part in parts.values()]
 
 
-class _Said(NamedTuple):
-    """What one part says of all books."""
-
-    part: Recommender
-    weight: float
-    scores: Scores
-    unit: Scores | None
-    """On the scale of all parts; None where it says nothing."""
-
-    @classmethod
-    def of(
-        cls, part: Recommender, weight: float, scores: Scores, seen: BookNums | None = None
-    ) -> Self:
-        return cls(part, weight, scores, normalised(scores, seen))
-
-
-def _mean(said: Sequence[_Said]) -> Scores:
-    """The weighted mean over those who say something; -inf where none of them does."""
-    total: Scores = np.zeros_like(said[0].scores)
-    silent = np.ones(len(total), np.bool_)
-    total_weight = 0.0
-    for _, weight, scores, unit in said:
-        if unit is not None:
-            total += np.float32(weight) * unit
-            total_weight += weight
-            silent &= scores == -np.inf
-    total /= np.float32(total_weight or 1)
-    silence(total, silent)
-    return total
-
-
-def _lift(said: Sequence[_Said], share: float) -> np.float32:
-    """
-    What makes a mean over all parts one over those that know new books, to a share.
-
-    Returns:
-        A factor of at least 1, which it is where no such part says anything.
-    """
-    every = sum(one.weight for one in said if one.unit is not None)
-    able = sum(o.weight for o in said if o.unit is not None and o.part.scores_new_books)
-    return np.float32(1 + share * (every / able - 1) if able else 1)
+def _said(part: Recommender, histories: Sequence[History]) -> ScoreMatrix:
+    """In the type of scores, whatever a plug-in gives."""
+    said: ScoreMatrix = np.ascontiguousarray(part.score_many(histories), np.float32)
+    return said

@@ -14,7 +14,8 @@ from scipy import sparse
 
 from pipelines.data.interactions import History, TrainingData
 from pipelines.models.artifact import Array, read_artifact, write_artifact
-from pipelines.models.base import BookNums, ModelConfig, Recommender, ScoreMatrix, Scores, silence
+from pipelines.models.base import BookNums, ModelConfig, Recommender, ScoreMatrix, Scores
+from pipelines.models.kernels import native
 
 BLOCK_ROWS = 256
 PRODUCT_CELLS = 2**23
@@ -45,6 +46,8 @@ class ItemWeightsRecommender(Recommender):
     config: ItemWeightsConfig
     matrix_: sparse.csr_array
     """W, float32, columns ascending within a row."""
+    rows_: native.SparseRows
+    """The same."""
     recency_: float
 
     def __init__(self, config: ItemWeightsConfig | None = None) -> None:
@@ -58,6 +61,7 @@ class ItemWeightsRecommender(Recommender):
             weights.indices.astype(np.int32, copy=False),
             weights.indptr.astype(np.int64),
         )
+        self.rows_ = rows_of(self.matrix_)
         self.recency_ = self.config.recency if data.ordered else 0.0
         return self
 
@@ -73,9 +77,11 @@ class ItemWeightsRecommender(Recommender):
     def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
         """The same of each."""
         profiles = [history.profile(self.recency_) for history in histories]
-        scores: ScoreMatrix = sums_of_rows(self.matrix_, profiles).astype(np.float32)
-        silence(scores, scores == 0)
-        return scores
+        return self.rows_.sums(
+            [profile.book_nums for profile in profiles],
+            [profile.weights for profile in profiles],
+            [1.0] * len(profiles),
+        )
 
     def similarity(self, book_num: int) -> Scores:
         """The kept weights of a book."""
@@ -87,8 +93,7 @@ class ItemWeightsRecommender(Recommender):
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
         """The term of each liked book in the sum that is the score."""
         profile = history.profile(self.recency_)
-        asked = self.matrix_[profile.book_nums][:, book_nums].toarray()
-        return asked.T * profile.weights
+        return self.rows_.cells(profile.book_nums, book_nums) * profile.weights
 
     @property
     def _n_books(self) -> int:
@@ -125,6 +130,7 @@ class ItemWeightsRecommender(Recommender):
         model.matrix_ = csr_over(
             *(artifact.array(name) for name in ("weights", "indices", "indptr"))
         )
+        model.rows_ = rows_of(model.matrix_)
         model.recency_ = float(artifact.array("recency")[0])
         return model
 
@@ -139,28 +145,11 @@ def csr_over(
     return sparse.csr_array((weights, indices, starts), shape=(n_books, n_books))
 
 
-def sums_of_rows(matrix: sparse.csr_array, profiles: Sequence[History]) -> npt.NDArray[np.float64]:
-    """
-    The rows of each profile's books, added up by their weights.
-
-    All at once, because to ask scipy takes as long as the sums of one profile do. In float64, so
-    that equal sums are equal in whatever order their terms come.
-
-    Returns:
-        Shape (n_profiles, n_columns).
-    """
-    rows = matrix[np.concatenate([profile.book_nums for profile in profiles])]
-    weights = np.concatenate([profile.weights for profile in profiles]).astype(np.float64)
-    n_columns = matrix.shape[1]
-    size = n_columns * len(profiles)
-    cells = rows.indices
-    if len(profiles) > 1:  # each profile's cells lie behind those of the one before
-        nums = np.repeat(np.arange(len(profiles)), [len(profile) for profile in profiles])
-        first = (nums * n_columns).astype(sparse.get_index_dtype(maxval=size))
-        cells = cells + np.repeat(first, np.diff(rows.indptr))
-    columns = sparse.csc_array((rows.data, cells, rows.indptr), shape=(size, len(weights)))
-    sums: npt.NDArray[np.float64] = columns @ weights
-    return sums.reshape(len(profiles), n_columns)
+def rows_of(matrix: sparse.csr_array) -> native.SparseRows:
+    """A matrix as scores are made from it."""
+    return native.SparseRows(
+        matrix.data, matrix.indices.astype(np.int32, copy=False), matrix.indptr
+    )
 
 
 def inverse_power(sums: npt.NDArray[np.floating], exponent: float) -> npt.NDArray[np.float32]:

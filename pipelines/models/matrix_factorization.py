@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+from scipy import linalg
 from scipy.linalg import blas, lapack
 
 from pipelines.data.interactions import History, Interactions, TrainingData
@@ -24,9 +25,10 @@ from pipelines.models.base import (
     Scores,
     SearchSpace,
 )
+from pipelines.models.kernels import native
 
 BLOCK_BOOKS = 2000
-"""Books whose factors stay in a core's own cache while one reader after another is scored."""
+"""Books whose factors are in float64 at a time."""
 
 
 class MatrixFactorizationConfig(ModelConfig):
@@ -70,6 +72,11 @@ class MatrixFactorizationRecommender(Recommender):
     """Books that nobody liked: there is nothing to say about them."""
     gram_: npt.NDArray[np.float64]
     """factors^T factors + regularization I."""
+    whitened_: npt.NDArray[np.float32]
+    """
+    factors L^-T, where L L^T is `gram_`: of these that is the identity, so that a reader's system
+    is one over the liked books alone. What is scored with; shape as `factors_`.
+    """
     recency_: float
 
     def __init__(self, config: MatrixFactorizationConfig | None = None) -> None:
@@ -85,6 +92,7 @@ class MatrixFactorizationRecommender(Recommender):
         self.recency_ = self.config.recency if data.ordered else 0.0
         factors = self.factors_.astype(np.float64)
         self.gram_ = factors.T @ factors + self.config.regularization * np.eye(factors.shape[1])
+        self.whitened_ = _whitened(self.factors_, self.gram_)
         return self
 
     def _book_factors(
@@ -115,28 +123,16 @@ class MatrixFactorizationRecommender(Recommender):
         return scores
 
     def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
-        """
-        Products of the factors of some books after others with those of each reader.
-
-        A product with several readers at once would be faster for these, and dearer for one: a sum
-        over factors may end differently in a product of another shape, so all need to have one.
-        """
-        readers = [self._reader(history).astype(np.float32) for history in histories]
-        scores = np.empty((len(histories), len(self.factors_)), np.float32)
-        for start in range(0, len(self.factors_), BLOCK_BOOKS):
-            books = slice(start, start + BLOCK_BOOKS)
-            for row, reader in zip(scores, readers, strict=True):
-                np.dot(self.factors_[books], reader, out=row[books])
-        scores[:, self.unliked_] = -np.inf
+        """The same of each."""
+        profiles = [history.profile(self.recency_) for history in histories]
+        books = [profile.book_nums for profile in profiles]
+        above = [self.config.alpha * profile.weights.astype(np.float64) for profile in profiles]
+        tastes = native.factors_of_readers(self.whitened_, books, above)
+        scores = native.products(self.whitened_, tastes)
+        if len(self.unliked_):
+            scores[:, self.unliked_] = -np.inf
         scores[[not len(history.liked) for history in histories]] = -np.inf
         return scores
-
-    def _reader(self, history: History) -> npt.NDArray[np.float64]:
-        """The reader's factors; zeros for one who likes nothing."""
-        if not len(history.liked):
-            return np.zeros(self.factors_.shape[1])
-        factors, confidence = self._liked(history.profile(self.recency_))
-        return self._solved(factors, confidence, confidence @ factors)
 
     def similarity(self, book_num: int) -> Scores:
         """Cosine of the books' factors."""
@@ -149,44 +145,36 @@ class MatrixFactorizationRecommender(Recommender):
         return scores
 
     def contributions(self, history: History, book_nums: BookNums) -> npt.NDArray[np.float32]:
-        """The terms of the paper's eq. 7, which sum to the score."""
-        factors, confidence = self._liked(history.profile(self.recency_))
-        asked = self.factors_[book_nums].astype(np.float64)
-        if not len(factors) or not len(asked):
-            return np.zeros((len(asked), len(factors)), np.float32)
-        towards = self._solved(factors, confidence, asked.T)
-        return ((factors @ towards).T * confidence).astype(np.float32)
-
-    def _liked(self, profile: History) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Factors of the liked books and the confidence in each."""
-        return (
-            self.factors_[profile.book_nums].astype(np.float64),
-            1 + self.config.alpha * profile.weights.astype(np.float64),
-        )
-
-    def _solved(
-        self,
-        factors: npt.NDArray[np.float64],
-        confidence: npt.NDArray[np.float64],
-        wanted: npt.NDArray[np.float64],
-    ) -> npt.NDArray[np.float64]:
         """
-        (Y^T C Y + regularization I)^-1 `wanted`; `gram_` has all books at confidence 1 already.
+        The terms of the paper's eq. 7, which sum to the score.
 
-        The matrix is symmetric: half of it is formed, and looked at.
+        In whitened factors, c_i z_i^T (I + Z^T D Z)^-1 z for liked books i, D = S^2 being c - 1;
+        where these are fewer than the factors, as c / s (I + S Z Z^T S)^-1 S Z z.
         """
-        scaled = factors * np.sqrt(confidence - 1)[:, np.newaxis]
-        normal = blas.dsyrk(1, scaled.T, beta=1, c=self.gram_.T)
-        _, solution, _ = lapack.dposv(normal, wanted, overwrite_a=True)
-        return solution
+        profile = history.profile(self.recency_)
+        liked = self.whitened_[profile.book_nums].astype(np.float64)
+        asked = self.whitened_[book_nums].T.astype(np.float64)
+        if not len(liked) or not asked.shape[1]:
+            return np.zeros((asked.shape[1], len(liked)), np.float32)
+        above = self.config.alpha * profile.weights.astype(np.float64)
+        roots = np.sqrt(above)
+        scaled = liked * roots[:, np.newaxis]
+        if len(liked) < liked.shape[1]:
+            terms = _solved(scaled, scaled @ asked)
+            terms *= ((1 + above) / roots)[:, np.newaxis]
+        else:
+            terms = liked @ _solved(scaled.T, asked)
+            terms *= (1 + above)[:, np.newaxis]
+        return terms.T.astype(np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write the factors of the books."""
+        """Write the factors of the books, as they are and whitened."""
         arrays: dict[str, Array] = {
             "factors": self.factors_,
             "norms": self.norms_,
             "unliked": self.unliked_,
             "gram": self.gram_,
+            "whitened": self.whitened_,
             "recency": np.array([self.recency_]),
         }
         write_artifact(folder, self.name, self.config, arrays)
@@ -201,4 +189,30 @@ class MatrixFactorizationRecommender(Recommender):
         model.unliked_ = artifact.array("unliked")
         model.gram_ = artifact.array("gram")
         model.recency_ = float(artifact.array("recency")[0])
+        if "whitened" in artifact.arrays:
+            model.whitened_ = artifact.array("whitened")
+        else:  # saved before there was one
+            model.whitened_ = _whitened(model.factors_, model.gram_)
         return model
+
+
+def _solved(
+    rows: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """(I + rows rows^T)^-1 `wanted`; of the matrix, half is formed and looked at."""
+    normal = blas.dsyrk(1, rows, beta=1, c=np.eye(len(rows)))
+    _, solution, _ = lapack.dposv(normal, wanted, overwrite_a=True)
+    return solution
+
+
+def _whitened(
+    factors: npt.NDArray[np.float32], gram: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
+    """`factors` L^-T, where L L^T is `gram`; solved in float64, for some books after others."""
+    root = linalg.cholesky(gram, lower=True)
+    whitened = np.empty_like(factors)
+    for start in range(0, len(factors), BLOCK_BOOKS):
+        books = slice(start, start + BLOCK_BOOKS)
+        rows = factors[books].astype(np.float64)
+        whitened[books] = linalg.solve_triangular(root, rows.T, lower=True).T
+    return whitened

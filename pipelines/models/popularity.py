@@ -1,5 +1,6 @@
 """What most readers like: the same list for everyone, and the one for readers nobody knows yet."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -9,7 +10,8 @@ from pydantic import Field
 
 from pipelines.data.interactions import History, Interactions, TrainingData
 from pipelines.models.artifact import read_artifact, write_artifact
-from pipelines.models.base import ModelConfig, Range, Recommender, Scores, SearchSpace
+from pipelines.models.base import ModelConfig, Range, Recommender, ScoreMatrix, Scores, SearchSpace
+from pipelines.models.kernels.memory import fresh
 
 
 class PopularityConfig(ModelConfig):
@@ -52,6 +54,12 @@ class PopularityRecommender(Recommender):
     def score(self, history: History) -> Scores:  # noqa: ARG002
         """The same for every history; 0 for a book that nobody liked."""
         return np.array(self.scores_)
+
+    def score_many(self, histories: Sequence[History]) -> ScoreMatrix:
+        """The same row for each."""
+        scores = fresh(len(histories), len(self.scores_))
+        scores[:] = self.scores_
+        return scores
 
     def save(self, folder: Path) -> None:
         """Write the scores."""

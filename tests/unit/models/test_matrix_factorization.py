@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pipelines.data.interactions import History, Interactions, TrainingData
+from pipelines.models.artifact import read_artifact, write_artifact
 from pipelines.models.matrix_factorization import (
     MatrixFactorizationConfig,
     MatrixFactorizationRecommender,
@@ -33,6 +34,40 @@ def test_reader_is_solved_for_by_the_normal_equations():
     expected = y @ np.linalg.solve(normal, y.T @ (confidence * liked))
     got = model.score(history)
     assert np.delete(got, 11) == pytest.approx(np.delete(expected, 11), abs=1e-5)
+
+
+@pytest.mark.parametrize("n_liked", [0, 1, 5, 6, 17])
+def test_contributions_are_the_terms_of_the_score(n_liked):
+    """Of fewer books than there are factors, and of more."""
+    model = fitted(alpha=3, regularization=0.5)
+    liked = np.random.default_rng(0).permutation(20)[:n_liked].astype(np.int32)
+    history = History(liked, np.linspace(0.1, 2, n_liked).astype(np.float32))
+    asked = np.array([3, 5, 7], np.int32)
+    got = model.contributions(history, asked)
+    y, confidence = model.factors_.astype(np.float64), np.ones(20)
+    confidence[history.liked.book_nums] += 3 * history.liked.weights
+    inverse = np.linalg.inv((y.T * confidence) @ y + 0.5 * np.eye(6))
+    expected = y[asked] @ inverse @ y[history.liked.book_nums].T
+    expected *= confidence[history.liked.book_nums]
+    assert got.shape == (3, n_liked)
+    assert got == pytest.approx(expected, abs=1e-6)
+    if n_liked:
+        assert got.sum(axis=1) == pytest.approx(model.score(history)[asked], abs=1e-5)
+
+
+def test_a_model_saved_before_factors_were_whitened_is_opened_as_before(tmp_path):
+    model = fitted()
+    model.save(tmp_path / "new")
+    opened = MatrixFactorizationRecommender.load(tmp_path / "new")
+    arrays = read_artifact(tmp_path / "new", model.name).arrays
+    del arrays["whitened"]
+    write_artifact(tmp_path / "old", model.name, model.config, arrays)
+    old = MatrixFactorizationRecommender.load(tmp_path / "old")
+    for other in (opened, old):
+        assert other.whitened_.tobytes() == model.whitened_.tobytes()
+        assert (
+            other.score(History.of([1, 2])).tobytes() == model.score(History.of([1, 2])).tobytes()
+        )
 
 
 def test_book_that_nobody_liked_has_no_score():

@@ -1,0 +1,1 @@
+"""What scoring costs most, compiled: `scoring.c`, and in `native` the way to it."""
