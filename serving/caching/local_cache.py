@@ -76,28 +76,40 @@ class SingleFlight:
     """Lets callers who want the same thing at the same time wait for one computation of it."""
 
     def __init__(self) -> None:
-        self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
+        self._flights: dict[Hashable, asyncio.Future[Any]] = {}
 
     async def once(self, key: Hashable, compute: Callable[[], Awaitable[T]]) -> T:
         """
         What `compute` gives, or what it gives to whoever asked for `key` first.
 
-        It goes on when one of the callers leaves; when it fails, it fails for all of them.
+        When it fails, it fails for all of them. When whoever computes is cancelled, the next of
+        those who wait begins anew: without a task of its own a computation costs half as much.
         """
-        # A key is always asked for with computations of one type.
-        task: asyncio.Task[T] | None = self._tasks.get(key)
-        if task is None or task.done():  # it stays for a moment after its end
-            task = asyncio.create_task(_awaited(compute))
-            self._tasks[key] = task
-            task.add_done_callback(lambda done: self._ended(key, done))
-        return await asyncio.shield(task)
+        while (flight := self._flights.get(key)) is not None:
+            try:
+                told: T = await asyncio.shield(flight)  # a key is always of one type
+            except asyncio.CancelledError:
+                if not flight.cancelled() or _is_cancelled():
+                    raise
+            else:
+                return told
+        flight = self._flights[key] = asyncio.get_running_loop().create_future()
+        try:
+            result = await compute()
+        except Exception as error:
+            flight.set_exception(error)
+            flight.exception()  # looked at, also where nobody waits
+            raise
+        except BaseException:
+            flight.cancel()
+            raise
+        else:
+            flight.set_result(result)
+            return result
+        finally:
+            del self._flights[key]
 
-    def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
-        if self._tasks.get(key) is task:
-            del self._tasks[key]
-        if not task.cancelled():
-            task.exception()  # looked at, also where every caller has left
 
-
-async def _awaited(compute: Callable[[], Awaitable[T]]) -> T:
-    return await compute()
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,6 +1,7 @@
 """The thread in which models work, and lists that are made together."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -16,6 +17,9 @@ from serving.model.slot import LoadedModel
 
 READERS_AT_ONCE = 16
 """Of whom lists are made in one go: some ten milliseconds, for which all others wait."""
+
+SWITCH_SECONDS = 0.0001
+"""How long a thread keeps the interpreter that another one waits for."""
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -34,11 +38,14 @@ class ModelThread:
     """
     Lets models work on one thing after the other, in the order asked.
 
-    One thread a worker: a model works in many steps of a few microseconds, for each of which
-    threads would contend for the interpreter's lock, and so take each other several times as long.
+    One thread a worker: between what is compiled and holds no lock of the interpreter, a model
+    works in many steps of a few microseconds, for which threads contend for it. Whoever wants the
+    lock gets it after `SWITCH_SECONDS`, in the whole process: at five milliseconds, as Python has
+    it, a model with several such steps waited for the loop until this had nothing left to do.
     """
 
     def __init__(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._thread = ThreadPoolExecutor(1, "model")
         # Weakly, so that each lives as long as somebody waits in it, and no model any longer.
         self._gatherings: WeakValueDictionary[tuple[str, Wish], Gathering[History, Answer]] = (

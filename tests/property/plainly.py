@@ -34,10 +34,10 @@ def normalised(scores, seen):
     if not len(said):
         return None
     low, high = said.min(), said.max()
-    if low == high:
+    if high - low < np.finfo(np.float32).tiny:
         return np.isfinite(scores).astype(np.float32)
     with np.errstate(over="ignore"):  # of books already met, far beyond a narrow scale
-        return np.sqrt(np.clip((scores - low) / (high - low), 0, 1))
+        return np.sqrt(np.clip((scores - low) * (1 / (high - low)), 0, 1))
 
 
 def blend(scores: Sequence[np.ndarray], weights, knows_new, seen, *, new, lift, thresholds, knob):

@@ -8,6 +8,7 @@
  * Results are those of IEEE arithmetic in the order written: what is said to be so "bit for bit" does
  * not depend on the processor. Products of factors alone may fuse multiplication and addition.
  */
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -18,7 +19,8 @@
 #pragma STDC FP_CONTRACT OFF
 
 #define INLINE static inline __attribute__((always_inline))
-#define TILE 4096 /* columns of which sums stay in the first cache */
+#define TILE 16384 /* columns of which sums stay in a core's own cache */
+#define FETCHED 256 /* cells of a row, while the one before it is added up */
 #define LANES 8
 #define MAX_PARTS 64
 #define CACHE_LINE 16 /* floats */
@@ -77,6 +79,10 @@ int sums_of_rows(int64_t n_readers, const int64_t *first_row, const int32_t *row
             for (int64_t i = 0; i < n; i++) {
                 const double weight = weighing[i];
                 const int64_t stop = starts[mine[i] + 1];
+                for (int64_t ahead = 0; i + 1 < n && ahead < FETCHED; ahead += CACHE_LINE) {
+                    __builtin_prefetch(columns + cursors[i + 1] + ahead);
+                    __builtin_prefetch(data + cursors[i + 1] + ahead);
+                }
                 int64_t at = cursors[i];
                 for (; at < stop; at++) {
                     const uint32_t column = (uint32_t)columns[at] - (uint32_t)first;
@@ -364,7 +370,7 @@ factors_of_readers(int64_t n_readers, int64_t size, const float *factors, const 
 /* ------------------------------------------------------------------------------------ blending */
 
 typedef struct {
-    float low, span; /* span: most - low, 0 where all are equal */
+    float low, scale; /* 1 / (most - low), 0 where all are equal, or as good as equal */
     float weight;
     const float *scores;
 } said;
@@ -405,13 +411,13 @@ INLINE void means_of(const int books, const said *heard, int n_heard, float tota
         sums[book] = 0, mute[book] = silence;
     for (int part = 0; part < n_heard; part++) {
         const float *scores = heard[part].scores + first;
-        const float low = heard[part].low, span = heard[part].span, weight = heard[part].weight;
+        const float low = heard[part].low, scale = heard[part].scale, weight = heard[part].weight;
         for (int book = 0; book < books; book++) {
             const float score = scores[book];
-            float unit = (score - low) / span;
+            float unit = (score - low) * scale;
             unit = unit < 0 ? 0 : unit;
             unit = unit > 1 ? 1 : unit;
-            unit = span == 0 ? (score != -INFINITY ? 1 : 0) : sqrtf(unit);
+            unit = scale == 0 ? (score != -INFINITY ? 1 : 0) : sqrtf(unit);
             sums[book] += weight * unit;
             mute[book] = score != -INFINITY ? 0 : mute[book];
         }
@@ -434,7 +440,8 @@ INLINE int heard_by(int64_t n_books, int n_parts, const float *const *scores, in
         range_of(scores[part] + reader * n_books, mask, n_books, &low, &high);
         if (high == -INFINITY)
             continue;
-        heard[n_heard++] = (said){low, high - low, (float)weights[part],
+        const float span = high - low;
+        heard[n_heard++] = (said){low, span < FLT_MIN ? 0 : 1 / span, (float)weights[part],
                                   scores[part] + reader * n_books};
         *every += weights[part];
         *able += knows_new[part] ? weights[part] : 0;

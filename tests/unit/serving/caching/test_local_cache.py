@@ -90,18 +90,12 @@ async def test_whoever_comes_later_computes_again():
 
 @pytest.mark.anyio
 async def test_whoever_comes_right_behind_the_end_computes_too():
-    """What has ended stands there until its callbacks have run; it is nobody's answer any more."""
     flight, told = SingleFlight(), []
 
     def look():
-        late = flight.once("key", _fine)
-        try:
-            late.send(None)
-        except StopIteration as ended:
-            told.append(ended.value)
-        else:
-            told.append("computes")
-        late.close()
+        with pytest.raises(StopIteration) as ended:
+            flight.once("key", _fine).send(None)
+        told.append(ended.value.value)
 
     async def compute():
         asyncio.get_running_loop().call_soon(look)
@@ -109,8 +103,7 @@ async def test_whoever_comes_right_behind_the_end_computes_too():
 
     assert await flight.once("key", compute) == "old"
     await asyncio.sleep(0)
-    assert told == ["computes"]
-    assert await flight.once("key", _fine) == "fine"
+    assert told == ["fine"]
 
 
 @pytest.mark.anyio
@@ -126,11 +119,35 @@ async def test_other_keys_do_not_wait():
 @pytest.mark.anyio
 async def test_a_caller_who_leaves_does_not_take_the_answer_from_the_others():
     flight, work = SingleFlight(), Work()
-    first, second = await started(flight.once("key", work), flight.once("key", work))
+    first, *others = await started(*(flight.once("key", work) for _ in range(4)))
     first.cancel()
     await asyncio.sleep(0)
     work.may_end.set()
-    assert await second == "done"
+    assert await asyncio.gather(*others) == ["done"] * 3
+    assert work.times == 2
+
+
+@pytest.mark.anyio
+async def test_whoever_waits_and_leaves_takes_nothing_from_the_one_who_computes():
+    flight, work = SingleFlight(), Work()
+    first, second = await started(flight.once("key", work), flight.once("key", work))
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    work.may_end.set()
+    assert await first == "done"
+    assert work.times == 1
+
+
+@pytest.mark.anyio
+async def test_when_all_leave_nothing_stays_behind():
+    flight, work = SingleFlight(), Work()
+    tasks = await started(*(flight.once("key", work) for _ in range(3)))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(task.cancelled() for task in tasks)
+    assert await flight.once("key", _fine) == "fine"
 
 
 @pytest.mark.anyio
