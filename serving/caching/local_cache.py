@@ -53,11 +53,11 @@ class LocalCache(Generic[T]):
 
     def put(self, key: Hashable, generation: int, answer: T, n_bytes: int) -> None:
         """Remember an answer of that size; one larger than the whole cache is not."""
-        life = self._ttl_seconds * (1 - JITTER * random.random())  # noqa: S311 - no secret
-        try:
-            self._entries[key] = Remembered(answer, generation, n_bytes, life)
-        except ValueError:
+        if n_bytes + OVERHEAD_BYTES > self._entries.maxsize:
             self._entries.pop(key, None)
+            return
+        life = self._ttl_seconds * (1 - JITTER * random.random())  # noqa: S311 - no secret
+        self._entries[key] = Remembered(answer, generation, n_bytes, life)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -4,6 +4,7 @@ import ctypes
 import sysconfig
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,9 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 }
 """What each function gives and takes."""
 
+SHORT = frozenset({"best", "knows_v3"})
+"""Of microseconds: whoever gave Python's lock away for these would wait longer to have it back."""
+
 
 @lru_cache(1)
 def library() -> Any:
@@ -94,10 +98,12 @@ def opened(name: str) -> Any:
     """
     path = str(FOLDER / name)
     try:
-        functions = ctypes.CDLL(path)
+        unlocked, locked = ctypes.CDLL(path), ctypes.PyDLL(path)
+        functions = SimpleNamespace()
         for function_name, (gives, takes) in SIGNATURES.items():
-            function = getattr(functions, function_name)
+            function = getattr(locked if function_name in SHORT else unlocked, function_name)
             function.restype, function.argtypes = gives, takes
+            setattr(functions, function_name, function)
     except (OSError, AttributeError) as error:
         raise KernelsMissingError(path, sysconfig.get_platform()) from error
     return functions
