@@ -91,6 +91,8 @@ class Components:
                 async with self.security.running():
                     yield
             finally:
+                self.access_log.flush()
+                self.metrics.flush()
                 self.models.stop()
                 await self.warming.stop()
                 self.thread.close()
@@ -101,8 +103,6 @@ class Components:
                 self.database.close()
                 self.releases.close()
                 self.generations.close()
-                self.access_log.flush()
-                self.metrics.flush()
 
 
 def compose(settings: Settings) -> Components:

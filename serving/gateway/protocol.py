@@ -9,11 +9,13 @@ answers from memory stands in the application's state (ASGI's lifespan state) un
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import uvicorn.config
 from uvicorn._types import ASGI3Application
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -48,13 +50,19 @@ class AtHandProtocol(HttpToolsProtocol):
     def __init__(self, config: uvicorn.config.Config, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
         trusted = config.forwarded_allow_ips if config.proxy_headers else []
-        self._proxied = ProxyHeadersMiddleware(_nothing, trusted)
+        self._proxied = _proxied(trusted if isinstance(trusted, str) else tuple(trusted))
         self._is_given = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Answers go out through what gathers them; all else is done to the transport itself."""
+        super().connection_made(transport)
+        self._out = _Gathering(transport, self.loop)
 
     def on_headers_complete(self) -> None:
         """Of a request; uvicorn's own, unless the answer is given."""
         self._is_given = self._gives_at_hand()
         if not self._is_given:
+            self._unset_keepalive_if_required()  # of an answer given since the last bytes came
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -62,13 +70,14 @@ class AtHandProtocol(HttpToolsProtocol):
         if not self._is_given:
             super().on_message_complete()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.transport = _Gathering(cycle.transport, self.loop)  # type: ignore[assignment]
-        super()._start_asgi_task(cycle, app)
-
     def shutdown(self) -> None:
-        """Close what waits for nothing, after what is given already."""
-        self.loop.call_soon(super().shutdown)
+        """Close what waits for nothing, after what is answered already."""
+        self._out.flush()
+        super().shutdown()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.transport = self._out  # type: ignore[assignment]
+        super()._start_asgi_task(cycle, app)
 
     def _gives_at_hand(self) -> bool:
         answering: Answering | None = self.app_state.get(AT_HAND)
@@ -76,13 +85,13 @@ class AtHandProtocol(HttpToolsProtocol):
             return False
         try:
             answer = answering(self._question())
-        except Exception:  # the application meets it again, and tells of it
-            self.logger.debug("not answered from memory", exc_info=True)
+        except Exception:  # a defect, which costs the caller nothing: the application is asked
+            self.logger.exception("answer_at_hand_failed")
             return False
         if answer is None:
             return False
         head = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
-        self.loop.call_soon(self.transport.write, b"".join([_OK, *head, *answer]))
+        self._out.write(b"".join([_OK, *head, *answer]))
         self.on_response_complete()
         return True
 
@@ -93,6 +102,7 @@ class AtHandProtocol(HttpToolsProtocol):
             parser.get_method() == b"GET"
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
+            and self._out.n_bytes < HIGH_WATER_LIMIT
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not parser.should_upgrade()
@@ -121,7 +131,7 @@ class AtHandProtocol(HttpToolsProtocol):
 
 class _Gathering:
     """
-    The transport of one answer, of which all that is written at a time goes out as one piece.
+    The answers of one connection, of which all that is written at a time goes out as one piece.
 
     It does so once every request that has arrived is looked at: then several answers follow each
     other closely, and who waits for them on this machine is woken once. With two writes an answer,
@@ -132,23 +142,33 @@ class _Gathering:
         self._transport = transport
         self._loop = loop
         self._waiting: list[bytes] = []
+        self.n_bytes = 0
+        """Of what waits."""
 
     def write(self, data: bytes) -> None:
         if not self._waiting:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._waiting.append(data)
+        self.n_bytes += len(data)
 
     def close(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.close()
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 
-    def _flush(self) -> None:
-        if self._waiting:
-            self._transport.write(b"".join(self._waiting))
-            self._waiting.clear()
+    def flush(self) -> None:
+        """Write what waits; to nobody if the caller has hung up meanwhile."""
+        waiting, self._waiting, self.n_bytes = self._waiting, [], 0
+        if waiting and not self._transport.is_closing():
+            self._transport.write(b"".join(waiting))
+
+
+@lru_cache
+def _proxied(trusted: str | tuple[str, ...]) -> ProxyHeadersMiddleware:
+    """What looks whom a proxy asks for; it remembers a lot, so one is for all connections."""
+    return ProxyHeadersMiddleware(_nothing, trusted if isinstance(trusted, str) else [*trusted])
 
 
 async def _nothing(*_: object) -> None:

@@ -60,11 +60,6 @@ class ReadersModels:
         self._trial = trial
         self._shadow = shadow
 
-    @property
-    def compares(self) -> bool:
-        """Whether lists of readers are compared when they are asked for."""
-        return self._shadow is not None
-
     def loaded(self) -> LoadedModel:
         """
         The champion.

@@ -92,12 +92,10 @@ class AccessLog:
 
     def flush(self) -> None:
         """Write what waits."""
-        if not self._lines:
-            return
-        self._lines.append("")
-        sys.stderr.write("\n".join(self._lines))
-        sys.stderr.flush()
-        self._lines.clear()
+        lines, self._lines = self._lines, []  # before anything can go wrong: the next make a timer
+        if lines:
+            sys.stderr.write("\n".join([*lines, ""]))
+            sys.stderr.flush()
 
 
 @lru_cache(1024)

@@ -119,9 +119,9 @@ class ServingMetrics:
 
     def flush(self) -> None:
         """Let other workers know what was counted here a moment ago."""
-        for counted in self._waiting:
+        waiting, self._waiting = self._waiting, []
+        for counted in waiting:
             counted.write()
-        self._waiting.clear()
 
     def render(
         self, checks: Mapping[str, bool] | None = None, figures: Figures | None = None

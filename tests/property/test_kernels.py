@@ -1,5 +1,6 @@
 """The compiled kernels say what their readable form says, mostly to the last bit."""
 
+import copy
 import ctypes
 from ctypes import ArgumentError
 
@@ -264,3 +265,22 @@ def test_without_the_library_it_is_said_what_to_do(monkeypatch, tmp_path):
         monkeypatch.undo()
         library.library.cache_clear()
     assert native.best(np.zeros(3, np.float32), 1).tolist() == [0]
+
+
+def test_no_book_is_the_best_of_none():
+    assert native.best(np.ones(3, np.float32), 0).tolist() == []
+    assert native.best(np.empty(0, np.float32), 3).tolist() == []
+
+
+def test_a_copy_of_rows_has_memory_of_its_own():
+    rows = rows_of(plainly.csr(np.diag([1.0, 2.0, 3.0])))
+    copied = copy.deepcopy(rows)
+    before = rows.sums([NUMS], [ONE.astype(np.float32)], [1]).tobytes()
+    del rows
+    assert copied.sums([NUMS], [ONE.astype(np.float32)], [1]).tobytes() == before
+    assert copied._lie == [
+        kind.address(array)
+        for kind, array in zip(
+            (library.LONGS, library.INTS, library.FLOATS), copied._arrays, strict=True
+        )
+    ]

@@ -1,5 +1,5 @@
 """
-The way into `scoring.c`: arrays of NumPy are checked, and no thread holds Python's lock inside.
+The way into `scoring.c`: arrays of NumPy are checked, and Python's lock is free for what is long.
 
 Row numbers are checked here, for a wrong one would read or write whatever lies in memory there.
 """
@@ -71,6 +71,10 @@ class SparseRows:
         kinds = (LONGS, INTS, FLOATS)
         self._lie = [k.address(a) for k, a in zip(kinds, self._arrays, strict=True)]
         self._n_rows, self._n_cells = len(indptr) - 1, data.size
+
+    def __reduce__(self) -> tuple[type["SparseRows"], tuple[Array, ...]]:
+        """A copy hands over where its own arrays lie."""
+        return type(self), self._arrays[::-1]
 
     def sums(
         self, rows: Sequence[Nums], weights: Sequence[Floats], totals: Sequence[float]

@@ -517,6 +517,8 @@ int64_t
 best(int64_t n_books, const float *scores, int64_t n, int32_t *nums)
 {
     int64_t found = 0, book = 0;
+    if (n < 1)
+        return 0;
     for (; book < n_books && found < n; book++)
         if (isfinite(scores[book]))
             nums[found++] = (int32_t)book;

@@ -1,20 +1,23 @@
 """Answers that are written before a task is made: over real connections, from uvicorn."""
 
+import asyncio
 import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from serving.bootstrap import Components
 from serving.gateway.app import create_app
 from serving.gateway.at_hand import AtHand
-from serving.gateway.protocol import AtHandProtocol
+from serving.gateway.protocol import AtHandProtocol, _Gathering
 from serving.gateway.short_way import ShortWay
 from tests.serving_parts import ADMIN_TOKEN, Shelf, admin, bundle, parts
 
@@ -23,10 +26,10 @@ BOOK = "/api/v1/books/7"
 
 
 @contextmanager
-def served(components: Components) -> Iterator[httpx.Client]:
+def served(components: Components, **options: Any) -> Iterator[httpx.Client]:
     """A client of the gateway as workers run it."""
     config = uvicorn.Config(
-        create_app(lambda: components), port=0, http=AtHandProtocol, log_config=None
+        create_app(lambda: components), port=0, http=AtHandProtocol, log_config=None, **options
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -192,6 +195,65 @@ def test_large_answers_arrive_whole(http: httpx.Client):
     told = http.get("/openapi.json")
     assert len(told.content) == int(told.headers["content-length"]) > 100_000
     assert told.json()["openapi"].startswith("3.")
+
+
+def test_what_is_answered_before_does_not_end_the_connection_of_what_takes_longer(
+    components: Components, monkeypatch: pytest.MonkeyPatch
+):
+    recommend = components.recommendations.recommend
+
+    async def slowly(*args: object, **options: object) -> object:
+        await asyncio.sleep(1.5)
+        return await recommend(*args, **options)
+
+    with served(components, timeout_keep_alive=1) as http:
+        http.get(LISTS)
+        monkeypatch.setattr(components.recommendations, "recommend", slowly)
+        slow = LISTS.replace("3", "4")
+        told = said(http, get(LISTS) + get(slow), 2)
+    assert [answer[:3] for answer in told] == [b"200", b"200"]
+
+
+def test_no_more_is_given_at_once_than_a_slow_reader_has_room_for(
+    http: httpx.Client, asked: list[str]
+):
+    page = f"{LISTS}?n=100"
+    http.get(page)
+    size = len(http.get(page).content)
+    told = said(http, get(page) * 40, 40)
+    assert [answer[:3] for answer in told] == [b"200"] * 40
+    at_hand = 40 - (asked.count(LISTS) - 1)
+    assert HIGH_WATER_LIMIT / (2 * size) < at_hand < 3 * HIGH_WATER_LIMIT / size
+
+
+class Transport:
+    """Notes what is done to it."""
+
+    def __init__(self) -> None:
+        self.done: list[bytes | str] = []
+
+    def write(self, data: bytes) -> None:
+        self.done.append(data)
+
+    def close(self) -> None:
+        self.done.append("closed")
+
+    def is_closing(self) -> bool:
+        return "closed" in self.done
+
+
+@pytest.mark.anyio
+async def test_what_is_written_goes_out_before_the_end_and_nothing_after_it():
+    transport = Transport()
+    answers = _Gathering(transport, asyncio.get_running_loop())
+    for part in (b"head", b"body"):
+        answers.write(part)
+    assert transport.done == []
+    answers.close()
+    answers.write(b"late")
+    await asyncio.sleep(0)
+    assert transport.done == [b"headbody", "closed"]
+    assert answers.n_bytes == 0
 
 
 def test_a_server_that_ends_leaves_no_answer_behind(components: Components):

@@ -1,7 +1,12 @@
+import asyncio
+import json
+
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
-from serving.telemetry.access_log import AccessLog
+from pipelines.observability import configure_logging
+from serving.telemetry.access_log import GATHER_SECONDS, AccessLog
 
 
 def lines(share: float, *, n: int = 1, status: int = 200, seconds: float = 0.01) -> list[dict]:
@@ -35,3 +40,23 @@ def test_of_a_share_about_so_many_are_logged_and_say_it():
 def test_errors_and_slow_requests_are_always_logged_and_stand_for_themselves(what):
     (line,) = lines(0.0, **what)
     assert "share" not in line
+
+
+@pytest.mark.anyio
+async def test_a_line_that_cannot_be_written_is_not_the_last(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    configure_logging(json=True)
+    try:
+        log = AccessLog()
+        log.note("GET", "/books", 200, 0.01, "lost", quiet=False)
+        with monkeypatch.context() as broken:
+            broken.setattr("sys.stderr", None)
+            with pytest.raises(AttributeError):
+                log.flush()
+        log.note("GET", "/books", 200, 0.01, "told", quiet=False)
+        await asyncio.sleep(2 * GATHER_SECONDS)
+    finally:
+        structlog.reset_defaults()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["request_id"] == "told"
