@@ -37,6 +37,8 @@ class LocalCache(Generic[T]):
 
     def __init__(self, max_bytes: int, ttl_seconds: float) -> None:
         self._ttl_seconds = ttl_seconds
+        # Its own, for entries are also put while something else draws in its turn.
+        self._chance = random.Random()  # noqa: S311 - no secret
         self._entries: TLRUCache[Hashable, Remembered[T]] = TLRUCache(
             max_bytes,
             ttu=lambda _, entry, now: now + entry.seconds,
@@ -56,7 +58,7 @@ class LocalCache(Generic[T]):
         if n_bytes + OVERHEAD_BYTES > self._entries.maxsize:
             self._entries.pop(key, None)
             return
-        life = self._ttl_seconds * (1 - JITTER * random.random())  # noqa: S311 - no secret
+        life = self._ttl_seconds * (1 - JITTER * self._chance.random())
         self._entries[key] = Remembered(answer, generation, n_bytes, life)
 
     def clear(self) -> None:

@@ -60,18 +60,20 @@ class KeptLists:
 
     async def look(self, model: LoadedModel, user_ids: Sequence[str], most: int) -> list[Looked]:
         """What the cache has of each reader: at most so many books, the first of their list."""
+        if not self._cache.keeps:  # nor does it know what was heard of anybody
+            return [Looked("", None)] * len(user_ids)
         keys, heard, values = await self._ask(model, user_ids)
         if values is None:
             return [Looked(*each) for each in zip(keys, heard, strict=True)]
-        parse, keeps = model.bundle.users.parse, self._cache.keeps
+        parse = model.bundle.users.parse
         looked, hits = [], 0
         for user_id, key, lines, value in zip(user_ids, keys, heard, values, strict=True):
             # Of a stranger nothing is kept: that it is not there says nothing of the cache.
             is_listed = lines is not None or parse(user_id) is not None
             if value is None or not is_listed:
-                looked.append(Looked(key, lines, None, is_listed, keeps))
+                looked.append(Looked(key, lines, None, is_listed, is_kept=True))
             else:
-                looked.append(Looked(key, lines, _read(value, most), is_kept=keeps))
+                looked.append(Looked(key, lines, _read(value, most), is_kept=True))
                 hits += 1
         if hits:
             self._operations.labels("hit").inc(hits)

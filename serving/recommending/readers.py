@@ -175,7 +175,9 @@ class Recommendations:
                 await self._kept.store({looked.key: books})
             return books, answer.source
 
-        books, source = await self._flights.once((looked.key, wanted), compute)
+        books, source = await self._flights.once(
+            (model.label, user_id, looked.heard, wanted), compute
+        )
         return books.page(part.n, part.skip - wanted.skip), source
 
     async def _lists_of(
