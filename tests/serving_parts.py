@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from starlette.testclient import TestClient
 
 from pipelines.data.interactions import Vocabulary
@@ -90,6 +91,19 @@ def client(components: Components, *, address: str = "127.0.0.1", **options: Any
     """A client of the gateway, on this machine by default; enter it, and the gateway runs."""
     options = {"base_url": "http://localhost", "follow_redirects": False} | options
     return TestClient(create_app(lambda: components), client=(address, 50_000), **options)
+
+
+def paths_to(layer: type[Any], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of requests that come to a layer of the gateway from now on."""
+    seen: list[str] = []
+    answer = layer.__call__
+
+    async def noting(self, scope, receive, send):
+        seen.append(scope.get("path", ""))
+        await answer(self, scope, receive, send)
+
+    monkeypatch.setattr(layer, "__call__", noting)
+    return seen
 
 
 def admin(token: str = ADMIN_TOKEN) -> dict[str, str]:

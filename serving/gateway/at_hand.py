@@ -39,7 +39,6 @@ class AtHand:
             return None
         body = asked.given(kept)
         record(self._parts, scope, request_id, kept.route, 200, started)
-        self._parts.watch.answered(kept.route, asked.user_id, failed=False)
         return [
             _always(scope["scheme"]),
             b"content-length: %d\r\nx-request-id: %b\r\n" % (len(body), request_id.encode()),

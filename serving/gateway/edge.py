@@ -142,21 +142,41 @@ class _Exchange:
         # Without a status the caller hung up before there was an answer: nginx writes 499 too.
         status = self.status or 499
         parts: Components = self._scope["app"].state.components
-        record(parts, self._scope, self.request_id, route, status, self.started)
-        if status < 400 or status == 500 or self.has_failed:  # the rest is nobody's defect
-            failed = self.has_failed or status == 500
-            parts.watch.answered(route, reader_of(self._scope["path"]), failed=failed)
+        record(
+            parts, self._scope, self.request_id, route, status, self.started, failed=self.has_failed
+        )
 
 
 def record(
-    parts: Components, scope: Scope, request_id: str, route: str, status: int, started: float
+    parts: Components,
+    scope: Scope,
+    request_id: str,
+    route: str,
+    status: int,
+    started: float,
+    *,
+    failed: bool = False,
 ) -> None:
-    """Count and log a request, which began at that time of `perf_counter`."""
+    """
+    Count and log a request, and tell of it whoever watches the model.
+
+    Args:
+        parts: Of the service.
+        scope: Of the request.
+        request_id: As the caller was told.
+        route: The template of the path.
+        status: As it was answered.
+        started: When it began, of `perf_counter`.
+        failed: By a defect, or for want of time, whatever the status.
+    """
     seconds = time.perf_counter() - started
     method = scope["method"] if scope["method"] in _METHODS else "other"
     parts.metrics.requests.labels(route, method, str(status)).inc()
     parts.metrics.latency.labels(route).observe(seconds)
     parts.access_log.note(method, route, status, seconds, request_id, quiet=route in _QUIET)
+    failed = failed or status == 500
+    if failed or status < 400:  # the rest is nobody's defect
+        parts.watch.answered(route, reader_of(scope["path"]), failed=failed)
 
 
 def headers_of(scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:

@@ -56,7 +56,7 @@ class AtHandProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Answers go out through what gathers them; all else is done to the transport itself."""
         super().connection_made(transport)
-        self._out = _Gathering(transport, self.loop)
+        self._out = _Outgoing(transport, self.loop)
 
     def on_headers_complete(self) -> None:
         """Of a request; uvicorn's own, unless the answer is given."""
@@ -129,7 +129,7 @@ class AtHandProtocol(HttpToolsProtocol):
         return scope
 
 
-class _Gathering:
+class _Outgoing:
     """
     The answers of one connection, of which all that is written at a time goes out as one piece.
 

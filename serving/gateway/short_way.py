@@ -92,7 +92,6 @@ async def _answered(scope: Scope, user_id: str, n: int, send: Send) -> bool:
     more = [API_CACHE, *headers_of(scope, request_id), *allowance.raw_headers()]
     await send_document(body, send, more)
     record(parts, scope, request_id, ROUTE, 200, started)
-    parts.watch.answered(ROUTE, user_id, failed=False)
     return True
 
 

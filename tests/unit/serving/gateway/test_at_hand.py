@@ -17,9 +17,9 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from serving.bootstrap import Components
 from serving.gateway.app import create_app
 from serving.gateway.at_hand import AtHand
-from serving.gateway.protocol import AtHandProtocol, _Gathering
+from serving.gateway.protocol import AtHandProtocol, _Outgoing
 from serving.gateway.short_way import ShortWay
-from tests.serving_parts import ADMIN_TOKEN, Shelf, admin, bundle, parts
+from tests.serving_parts import ADMIN_TOKEN, Shelf, admin, bundle, parts, paths_to
 
 LISTS = "/api/v1/users/3/recommendations"
 BOOK = "/api/v1/books/7"
@@ -55,15 +55,7 @@ def http(components: Components) -> Iterator[httpx.Client]:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths that came to the application."""
-    seen: list[str] = []
-    answer = ShortWay.__call__
-
-    async def noting(self, scope, receive, send):
-        seen.append(scope.get("path", ""))
-        await answer(self, scope, receive, send)
-
-    monkeypatch.setattr(ShortWay, "__call__", noting)
-    return seen
+    return paths_to(ShortWay, monkeypatch)
 
 
 def said(http: httpx.Client, requests: bytes, answers: int) -> list[bytes]:
@@ -245,7 +237,7 @@ class Transport:
 @pytest.mark.anyio
 async def test_what_is_written_goes_out_before_the_end_and_nothing_after_it():
     transport = Transport()
-    answers = _Gathering(transport, asyncio.get_running_loop())
+    answers = _Outgoing(transport, asyncio.get_running_loop())
     for part in (b"head", b"body"):
         answers.write(part)
     assert transport.done == []

@@ -14,7 +14,7 @@ from serving.gateway import edge, short_way
 from serving.gateway.edge import Edge
 from serving.security import limits
 from tests.fakes import FakeCache
-from tests.serving_parts import ADMIN_TOKEN, Shelf, admin, bundle, client, parts
+from tests.serving_parts import ADMIN_TOKEN, Shelf, admin, bundle, client, parts, paths_to
 
 LISTS = "/api/v1/users/3/recommendations"
 
@@ -22,15 +22,7 @@ LISTS = "/api/v1/users/3/recommendations"
 @pytest.fixture
 def layers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths that came to the outermost of the layers."""
-    seen: list[str] = []
-    answer = Edge.__call__
-
-    async def noting(self, scope, receive, send):
-        seen.append(scope.get("path", ""))
-        await answer(self, scope, receive, send)
-
-    monkeypatch.setattr(Edge, "__call__", noting)
-    return seen
+    return paths_to(Edge, monkeypatch)
 
 
 def requests(components: Components) -> float:

@@ -58,13 +58,6 @@ def model(shelf: Shelf) -> FakeBundle:
     return model
 
 
-@pytest.fixture
-def service(shelf: Shelf, model: FakeBundle, cache: FakeCache) -> Components:
-    service = parts(shelf, cache)
-    model.questions.clear()  # the slot has asked one
-    return service
-
-
 async def batch(
     service: Components, *readers: str, n: int = 10, explain: bool = False
 ) -> list[ServedList]:

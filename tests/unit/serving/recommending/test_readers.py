@@ -27,13 +27,6 @@ def model(shelf: Shelf) -> FakeBundle:
     return model
 
 
-@pytest.fixture
-def service(shelf: Shelf, model: FakeBundle, cache: FakeCache) -> Components:
-    service = parts(shelf, cache)
-    model.questions.clear()  # the slot has asked one
-    return service
-
-
 def told(answer: ServedList) -> list[dict[str, Any]]:
     """The books as they go out."""
     return json.loads(answer.books.json(explain=answer.explain))
